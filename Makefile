@@ -1,0 +1,61 @@
+# make            the tools, in build/bin (SAN=1: with sanitizers, in build/san/bin)
+# make run        everything on one machine, on port 3030 (PORT=, DATA=)
+# make check      all tests, with what they need installed first (STRICT=1: a skip is a failure)
+# make bench      measurements beside their yardsticks
+# make lint       compilers, shells, manual pages, and which room includes which
+# make install    DESTDIR=, PREFIX=/usr/local
+# make clean
+
+VERSION = 0.1.0
+PREFIX = /usr/local
+B = build$(if $(SAN),/san)
+CC = gcc
+WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings $(WERROR)
+HARDEN = $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer,\
+  -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE)
+CFLAGS = -O2 -g
+# no fused multiply-add: a result is the same bytes on every machine
+ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) -ffp-contract=off -MMD -MP -Ilib \
+  -D_GNU_SOURCE -DCALC_VERSION='"$(VERSION)"'
+LIBS = -ljansson -luuid -llmdb -lfcgi -lpthread -lm
+LINK = $(CC) $(ALL_CFLAGS) $(if $(SAN),,-pie -Wl,-z,relro,-z,now) -Wl,--as-needed -o $@
+
+TOOLS := $(notdir $(wildcard cmd/*))
+LIB_OBJECTS := $(patsubst %.c,$B/%.o,$(wildcard lib/*/*.c))
+UNITS := $(patsubst %.c,$B/%,$(wildcard tests/unit/*.c))
+
+all: $(TOOLS:%=$B/bin/%)
+tests: all $(UNITS)
+
+$B/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$B/libcalc.a: $(LIB_OBJECTS)
+	@rm -f $@
+	ar rcs $@ $^
+
+.SECONDEXPANSION:
+$(TOOLS:%=$B/bin/%): $B/bin/%: $$(addprefix $B/,$$(addsuffix .o,$$(basename $$(wildcard cmd/%/*.c)))) $B/libcalc.a
+	@mkdir -p $(@D)
+	$(LINK) $^ $(LIBS)
+
+$(UNITS): $B/tests/unit/%: $B/tests/unit/%.o $B/libcalc.a
+	$(LINK) $^ $(LIBS)
+
+run check:
+	./scripts/$@
+bench: all
+	./tests/bench/run
+lint:
+	$(MAKE) B=build/lint WERROR=-Werror CFLAGS=-O2 all tests
+	./scripts/lint
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(foreach s,1 5 7 8,$(DESTDIR)$(PREFIX)/share/man/man$s)
+	install $(TOOLS:%=$B/bin/%) $(DESTDIR)$(PREFIX)/bin
+	for page in man/*.[1578]; do install -m 644 "$$page" $(DESTDIR)$(PREFIX)/share/man/man"$${page##*.}"; done
+clean:
+	rm -rf build
+
+.PHONY: all tests run check bench lint install clean
+-include $(wildcard $B/lib/*/*.d $B/cmd/*/*.d $B/tests/unit/*.d)

@@ -1,0 +1,76 @@
+#include "base/buffer.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *buffer_reserve(struct buffer *buffer, size_t more)
+{
+    size_t cap = buffer->cap ? buffer->cap : 256;
+    char *data;
+
+    if (buffer->failed || more > SIZE_MAX / 4 - buffer->len) {
+        buffer->failed = true;
+        return NULL;
+    }
+    if (buffer->len + more <= buffer->cap)
+        return buffer->data + buffer->len;
+    while (cap < buffer->len + more)
+        cap *= 2;
+    data = realloc(buffer->data, cap);
+    if (!data) {
+        buffer->failed = true;
+        return NULL;
+    }
+    buffer->data = data;
+    buffer->cap = cap;
+    return data + buffer->len;
+}
+
+void buffer_append(struct buffer *buffer, const void *data, size_t len)
+{
+    char *room = buffer_reserve(buffer, len);
+
+    if (!room || !len)
+        return;
+    memcpy(room, data, len);
+    buffer->len += len;
+}
+
+void buffer_append_text(struct buffer *buffer, const char *text)
+{
+    buffer_append(buffer, text, strlen(text));
+}
+
+void buffer_printf(struct buffer *buffer, const char *format, ...)
+{
+    va_list args;
+    int len;
+    char *room;
+
+    va_start(args, format);
+    len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    room = buffer_reserve(buffer, (size_t)len + 1);
+    if (!room)
+        return;
+    va_start(args, format);
+    vsnprintf(room, (size_t)len + 1, format, args);
+    va_end(args);
+    buffer->len += (size_t)len;
+}
+
+void buffer_consume(struct buffer *buffer, size_t len)
+{
+    buffer->len -= len;
+    if (buffer->len)
+        memmove(buffer->data, buffer->data + len, buffer->len);
+}
+
+void buffer_release(struct buffer *buffer)
+{
+    free(buffer->data);
+    *buffer = (struct buffer){0};
+}

@@ -1,0 +1,20 @@
+/* Diagnostics on stderr, one line each: "calc-handle: ...". Only programs print; the library
+ * reports by struct error. */
+#ifndef BASE_DIAG_H
+#define BASE_DIAG_H
+
+enum diag_level { DIAG_ERROR, DIAG_WARN, DIAG_INFO, DIAG_DEBUG };
+
+/* Names the program and takes the level from LOG_LEVEL: error, warn (the default), info, debug. */
+void diag_open(const char *program);
+
+/* Writes the line in one write(2) if the level is on. Thread-safe. */
+void diag_write(enum diag_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#define diag_error(...) diag_write(DIAG_ERROR, __VA_ARGS__)
+#define diag_warn(...) diag_write(DIAG_WARN, __VA_ARGS__)
+#define diag_info(...) diag_write(DIAG_INFO, __VA_ARGS__)
+#define diag_debug(...) diag_write(DIAG_DEBUG, __VA_ARGS__)
+
+#endif

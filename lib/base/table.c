@@ -1,0 +1,115 @@
+#include "base/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+void table_init(struct table *table, size_t key_size, size_t entry_size)
+{
+    *table = (struct table){.key_size = key_size, .entry_size = entry_size};
+    if (getrandom(&table->seed, sizeof table->seed, GRND_NONBLOCK) < 0)
+        table->seed = (uintptr_t)table;
+}
+
+void table_release(struct table *table)
+{
+    free(table->entries);
+    free(table->slots);
+    table_init(table, table->key_size, table->entry_size);
+}
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Multiply and fold (W. Yi's wyhash) over the first and the last 16 bytes, which cover the key. */
+static uint64_t hash(const struct table *table, const void *key)
+{
+    const unsigned char *bytes = key;
+    uint64_t word[4];
+
+    memcpy(word, bytes, 16);
+    memcpy(word + 2, bytes + table->key_size - 16, 16);
+    return mix(mix(word[0] ^ table->seed, word[1] ^ UINT64_C(0xa0761d6478bd642f)) ^ word[2],
+               word[3] ^ table->seed ^ UINT64_C(0xe7037ed1a0b428db));
+}
+
+/* The slot that holds the key, or the free one where it belongs. */
+static uint64_t *find_slot(const struct table *table, const void *key, uint64_t hashed)
+{
+    for (uint64_t at = hashed & table->mask;; at = (at + 1) & table->mask) {
+        uint64_t slot = table->slots[at];
+        if (!slot)
+            return table->slots + at;
+        if ((slot ^ hashed) >> 32 == 0 &&
+            memcmp(table_at(table, (uint32_t)slot - 1), key, table->key_size) == 0)
+            return table->slots + at;
+    }
+}
+
+static bool grow_slots(struct table *table)
+{
+    uint64_t size = table->slots ? (table->mask + 1) * 2 : 64;
+    uint64_t *slots = calloc(size, sizeof *slots);
+
+    if (!slots)
+        return false;
+    free(table->slots);
+    table->slots = slots;
+    table->mask = size - 1;
+    for (uint32_t i = 0; i < table->count; i++) {
+        uint64_t hashed = hash(table, table_at(table, i));
+        *find_slot(table, table_at(table, i), hashed) =
+            (hashed & ~UINT64_C(0xffffffff)) | (i + 1);
+    }
+    return true;
+}
+
+static bool grow_entries(struct table *table)
+{
+    uint64_t cap = table->cap ? (uint64_t)table->cap + table->cap / 2 : 64;
+    unsigned char *entries;
+
+    if (cap > UINT32_MAX - 1)
+        return false;
+    entries = realloc(table->entries, cap * table->entry_size);
+    if (!entries)
+        return false;
+    table->entries = entries;
+    table->cap = (uint32_t)cap;
+    return true;
+}
+
+void *table_find(const struct table *table, const void *key)
+{
+    uint64_t slot;
+
+    if (!table->count)
+        return NULL;
+    slot = *find_slot(table, key, hash(table, key));
+    return slot ? table_at(table, (uint32_t)slot - 1) : NULL;
+}
+
+void *table_insert(struct table *table, const void *key, bool *created)
+{
+    uint64_t hashed = hash(table, key), *slot;
+    unsigned char *entry;
+
+    *created = false;
+    if ((!table->slots || table->count >= (table->mask + 1) / 4 * 3) && !grow_slots(table))
+        return NULL;
+    slot = find_slot(table, key, hashed);
+    if (*slot)
+        return table_at(table, (uint32_t)*slot - 1);
+    if (table->count == table->cap && !grow_entries(table))
+        return NULL;
+    entry = table_at(table, table->count++);
+    memset(entry, 0, table->entry_size);
+    memcpy(entry, key, table->key_size);
+    *slot = (hashed & ~UINT64_C(0xffffffff)) | table->count;
+    *created = true;
+    return entry;
+}

@@ -1,0 +1,155 @@
+#include "calc/command.h"
+
+#include "calc/json.h"
+#include "calc/message.h"
+#include "calc/scan.h"
+
+int actor_set(struct actor *actor, const char *text, size_t len)
+{
+    if (len > ACTOR_MAX_BYTES)
+        return -1;
+    actor->len = (uint16_t)len;
+    memcpy(actor->text, text, len);
+    return 0;
+}
+
+bool actor_equal(const struct actor *a, const struct actor *b)
+{
+    return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
+}
+
+const char *action_operation(enum action action)
+{
+    return action == ACTION_ADD ? "ADD" : action == ACTION_MULTIPLY ? "MULTIPLY" : NULL;
+}
+
+int operation_read(const char *text, size_t len, enum action *action)
+{
+    for (*action = ACTION_ADD; *action <= ACTION_MULTIPLY; ++*action)
+        if (strlen(action_operation(*action)) == len &&
+            memcmp(action_operation(*action), text, len) == 0)
+            return 0;
+    return -1;
+}
+
+void body_of(enum action action, double value, const struct actor *actor, struct body *body)
+{
+    struct id name = {{0}};
+
+    if (actor->len)
+        id_derive(&calc_namespace, actor->text, actor->len, &name);
+    body->bytes[0] = (uint8_t)action;
+    memcpy(body->bytes + 1, &value, sizeof value);
+    memcpy(body->bytes + 9, name.bytes, sizeof body->bytes - 9);
+}
+
+/* The canonical spelling. False if the line has any other. */
+static bool scan_command(const char *line, size_t len, struct command *command)
+{
+    struct scan scan = {line, line + len};
+    bool create = scan_literal(&scan, "{\"action\":\"CreateValue\",\"id\":\"");
+
+    if (!create && !scan_literal(&scan, "{\"action\":\"UpdateValue\",\"id\":\""))
+        return false;
+    if (!scan_id(&scan, &command->id) || !scan_literal(&scan, ",\"data\":") ||
+        !scan_data(&scan, create, &command->value_id, &command->action, &command->value))
+        return false;
+    if (scan_literal(&scan, ",\"expected_version\":")) {
+        if (!scan_count(&scan, &command->expected_version))
+            return false;
+        command->has_expected_version = true;
+    }
+    if (scan_literal(&scan, ",\"expected_owner\":\"") &&
+        !scan_actor(&scan, &command->expected_owner))
+        return false;
+    if (scan_literal(&scan, ",\"timestamp\":\"") && !scan_timestamp(&scan, &command->timestamp))
+        return false;
+    if (scan_literal(&scan, ",\"actor\":\"") && !scan_actor(&scan, &command->actor))
+        return false;
+    return scan_literal(&scan, "}") && scan.at == scan.end;
+}
+
+static void clear(struct command *command)
+{
+    command->has_expected_version = false;
+    command->expected_owner.len = command->actor.len = 0;
+    command->timestamp = TIMESTAMP_NONE;
+}
+
+static int read_action(const struct json *object, bool *create, struct error *error)
+{
+    size_t len = 0;
+    const char *action = json_text(json_get(object, "action"), &len);
+
+    *create = action && len == 11 && memcmp(action, "CreateValue", len) == 0;
+    if (!*create && !(action && len == 11 && memcmp(action, "UpdateValue", len) == 0))
+        return error_set(error, EX_DATAERR, "action is neither CreateValue nor UpdateValue");
+    return 0;
+}
+
+int command_read_optional(const struct json *object, const char *line, size_t len,
+                          struct command *command, struct error *error)
+{
+    clear(command);
+    if (json_get(object, "expected_version")) {
+        if (!json_count(line, len, "expected_version", &command->expected_version))
+            return error_set(error, EX_DATAERR, "expected_version is no integer of plain digits");
+        command->has_expected_version = true;
+    }
+    if (message_read_timestamp(object, &command->timestamp, error) < 0 ||
+        message_read_actor(object, "expected_owner", &command->expected_owner, error) < 0)
+        return -1;
+    return message_read_actor(object, "actor", &command->actor, error);
+}
+
+/* Any other spelling. */
+static int read_command(const char *line, size_t len, struct command *command,
+                        struct error *error)
+{
+    struct json *object = json_parse_object(line, len, error);
+    const struct json *data;
+    int result = -1;
+    bool create;
+
+    if (!object)
+        return -1;
+    data = json_get(object, "data");
+    if (read_action(object, &create, error) == 0 &&
+        message_read_id(object, "id", &command->id, error) == 0 &&
+        message_read_id(data, "value_id", &command->value_id, error) == 0 &&
+        message_read_data(data, create, &command->action, &command->value, error) == 0)
+        result = command_read_optional(object, line, len, command, error);
+    json_free(object);
+    return result;
+}
+
+int command_parse(const char *line, size_t len, struct command *command, struct error *error)
+{
+    clear(command);
+    if (scan_command(line, len, command))
+        return 0;
+    return read_command(line, len, command, error);
+}
+
+void command_write(const struct command *command, struct buffer *out)
+{
+    char id[ID_TEXT];
+
+    id_write(&command->id, id);
+    if (command->action == ACTION_CREATE)
+        buffer_append(out, "{\"action\":\"CreateValue\",\"id\":\"", 30);
+    else
+        buffer_append(out, "{\"action\":\"UpdateValue\",\"id\":\"", 30);
+    buffer_append(out, id, sizeof id);
+    buffer_append(out, "\",\"data\":", 9);
+    message_write_data(command->action, &command->value_id, command->value, out);
+    if (command->has_expected_version)
+        buffer_printf(out, ",\"expected_version\":%llu",
+                      (unsigned long long)command->expected_version);
+    if (command->expected_owner.len) {
+        buffer_append(out, ",\"expected_owner\":", 18);
+        json_write_string(out, command->expected_owner.text, command->expected_owner.len);
+    }
+    message_write_asked(command->timestamp, &command->actor, out);
+    buffer_append(out, "}\n", 2);
+}

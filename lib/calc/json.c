@@ -1,0 +1,190 @@
+#include "calc/json.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What jansson doesn't refuse by itself: nesting deeper than ours, and control characters outside
+ * strings. On a text that is no JSON the answer doesn't matter, jansson refuses that. */
+static bool within_limits(const char *text, size_t len)
+{
+    bool in_string = false;
+    int depth = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > JSON_DEPTH)
+                return false;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return true;
+}
+
+struct json *json_parse_object(const char *text, size_t len, struct error *error)
+{
+    json_error_t reason;
+    json_t *root;
+
+    if (memchr(text, '\0', len)) {
+        error_set(error, EX_DATAERR, "it has a NUL byte");
+        return NULL;
+    }
+    if (!within_limits(text, len)) {
+        error_set(error, EX_DATAERR, "it is nested deeper than %d", JSON_DEPTH);
+        return NULL;
+    }
+    /* whole numbers as doubles: of any length, and -0 keeps its sign */
+    root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &reason);
+    if (!root) {
+        if (json_error_code(&reason) == json_error_out_of_memory)
+            error_memory(error);
+        else
+            error_set(error, EX_DATAERR, "not JSON: %s (column %d)", reason.text, reason.column);
+        return NULL;
+    }
+    if (!json_is_object(root)) {
+        json_decref(root);
+        error_set(error, EX_DATAERR, "not a JSON object");
+        return NULL;
+    }
+    return (struct json *)root;
+}
+
+void json_free(struct json *object)
+{
+    json_decref((json_t *)object);
+}
+
+const struct json *json_get(const struct json *object, const char *key)
+{
+    json_t *value = json_object_get((const json_t *)object, key);
+
+    return json_is_null(value) ? NULL : (const struct json *)value;
+}
+
+bool json_has(const struct json *object, const char *key)
+{
+    return json_object_get((const json_t *)object, key) != NULL;
+}
+
+const char *json_text(const struct json *value, size_t *len)
+{
+    if (!value || json_typeof((const json_t *)value) != JSON_STRING)
+        return NULL;
+    *len = json_string_length((const json_t *)value);
+    return json_string_value((const json_t *)value);
+}
+
+bool json_number(const struct json *value, double *number)
+{
+    if (!value || json_typeof((const json_t *)value) != JSON_REAL)
+        return false;
+    *number = json_real_value((const json_t *)value);
+    return true;
+}
+
+/* Where a string token ends, behind its closing quote. */
+static const char *string_end(const char *at)
+{
+    for (at++; *at != '"'; at++)
+        if (*at == '\\')
+            at++;
+    return at + 1;
+}
+
+/* Whether a string token, which may be escaped, spells a key of plain letters. */
+static bool spells(const char *token, const char *end, const char *key)
+{
+    for (token++, end--; token < end; key++) {
+        unsigned code = (unsigned char)*token;
+        if (!*key)
+            return false;
+        if (code != '\\') {
+            token++;
+        } else if (token[1] != 'u') {
+            return false; /* the short escapes stand for no letter */
+        } else {
+            char hex[5] = {token[2], token[3], token[4], token[5]};
+            code = (unsigned)strtoul(hex, NULL, 16);
+            token += 6;
+        }
+        if (code != (unsigned char)*key)
+            return false;
+    }
+    return !*key;
+}
+
+static bool read_count(const char *at, const char *end, uint64_t *count)
+{
+    const char *first = at;
+
+    for (*count = 0; at < end && *at >= '0' && *at <= '9'; at++) {
+        uint64_t digit = (uint64_t)(*at - '0');
+        *count = *count > (UINT64_MAX - digit) / 10 ? UINT64_MAX : *count * 10 + digit;
+    }
+    return at > first && (at == end || !strchr(".eE", *at));
+}
+
+bool json_count(const char *text, size_t len, const char *key, uint64_t *count)
+{
+    const char *at = text, *end = text + len;
+    bool found = false; /* the token at hand is the value behind our key */
+    int depth = 0;
+
+    while (at < end) {
+        if (strchr(" \t\r\n:", *at)) {
+            at++;
+        } else if (found) {
+            return read_count(at, end, count);
+        } else if (*at == '"') {
+            const char *token = at, *colon;
+            at = colon = string_end(at);
+            while (strchr(" \t\r\n", *colon))
+                colon++;
+            found = depth == 1 && *colon == ':' && spells(token, at, key);
+        } else {
+            depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
+            at++;
+        }
+    }
+    return false;
+}
+
+void json_write_string(struct buffer *out, const char *text, size_t len)
+{
+    char *at = buffer_reserve(out, len * 6 + 2);
+
+    if (!at)
+        return;
+    *at++ = '"';
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        const char *known = c < 0x20 ? memchr("\bb\ff\nn\rr\tt", c, 10) : NULL;
+        if (c == '"' || c == '\\') {
+            *at++ = '\\';
+            *at++ = (char)c;
+        } else if (known) {
+            *at++ = '\\';
+            *at++ = known[1];
+        } else if (c < 0x20) {
+            memcpy(at, "\\u00", 4);
+            at[4] = (char)('0' + (c >> 4));
+            at[5] = "0123456789abcdef"[c & 15];
+            at += 6;
+        } else {
+            *at++ = (char)c;
+        }
+    }
+    *at++ = '"';
+    out->len = (size_t)(at - out->data);
+}

@@ -1,0 +1,199 @@
+/* Reading a log that is a file: whole lines below the size that a shared lock showed, since what
+ * is written under the writers' exclusive lock is not durable yet and may be cut back. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/lock.h"
+#include "stream/log.h"
+#include "stream/reader.h"
+
+struct file {
+    char *path;       /* NULL: stdin */
+    uint64_t visible; /* where whole lines ended when the lock was last held */
+    ino_t inode;
+    dev_t device;
+    int directory_watch;
+};
+
+static int watch(struct reader *reader, struct error *error)
+{
+    struct file *file = reader->file;
+    char *slash = file->path ? strrchr(file->path, '/') : NULL;
+    char folder[4096] = ".";
+    const char *target = file->path;
+    char stdin_path[32];
+    struct stat status;
+
+    if (reader->fd < 0) { /* not there yet: its folder tells when it comes */
+        if (slash) {
+            size_t len = slash == file->path ? 1 : (size_t)(slash - file->path);
+            if (len >= sizeof folder)
+                return error_set(error, EX_IOERR, "%s: name too long", file->path);
+            memcpy(folder, file->path, len);
+            folder[len] = '\0';
+        }
+        file->directory_watch =
+            inotify_add_watch(reader->notify_fd, folder, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+        if (file->directory_watch < 0)
+            return error_errno(error, EX_IOERR, "can't wait for %s in %s", file->path, folder);
+        return 0;
+    }
+    if (fstat(reader->fd, &status) == 0) {
+        file->inode = status.st_ino;
+        file->device = status.st_dev;
+    }
+    if (!target) {
+        snprintf(stdin_path, sizeof stdin_path, "/proc/self/fd/%d", reader->fd);
+        target = stdin_path;
+    }
+    if (inotify_add_watch(reader->notify_fd, target,
+                          IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF) < 0)
+        return error_errno(error, EX_IOERR, "can't follow %s", reader->name);
+    return 0;
+}
+
+/* Opens the file that was waited for, if it has come. */
+static int come(struct reader *reader, struct error *error)
+{
+    struct file *file = reader->file;
+    struct stat status;
+
+    reader->fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    if (reader->fd < 0) {
+        if (errno == ENOENT)
+            return READ_PAUSE;
+        return error_errno(error, EX_IOERR, "can't read %s", file->path);
+    }
+    if (fstat(reader->fd, &status) == 0 && !S_ISREG(status.st_mode))
+        return error_set(error, EX_IOERR, "%s is no regular file", file->path);
+    inotify_rm_watch(reader->notify_fd, file->directory_watch);
+    return watch(reader, error) < 0 ? -1 : READ_RECORD;
+}
+
+static void drain(int notify_fd)
+{
+    char events[4096] __attribute__((aligned(8)));
+
+    while (read(notify_fd, events, sizeof events) > 0)
+        ;
+}
+
+/* Looks, under the lock, how far the log goes: to behind its last newline. What follows is a torn
+ * tail, which a writer may cut off and write something else in its place. */
+static int look(struct reader *reader, struct error *error)
+{
+    struct file *file = reader->file;
+    uint64_t size, end;
+    struct stat named;
+    int result;
+
+    if (lock_take(reader->fd, LOCK_SHARED, error) < 0)
+        return errno == EINTR ? READ_PAUSE : -1;
+    result = log_extent(reader->fd, file->visible, &size, &end);
+    lock_drop(reader->fd);
+    if (result < 0)
+        return error_errno(error, EX_IOERR, "can't read %s", reader->name);
+    if (end < reader->lines.offset)
+        return error_set(error, EX_DATAERR,
+                         "%s ends at %llu, before the position %llu that was reached",
+                         reader->name, (unsigned long long)end,
+                         (unsigned long long)reader->lines.offset);
+    if (reader->follow && file->path &&
+        (stat(file->path, &named) < 0 || named.st_ino != file->inode ||
+         named.st_dev != file->device))
+        return error_set(error, EX_DATAERR, "%s was replaced or removed while it was read",
+                         reader->name);
+    reader->torn = size - end;
+    if (end <= file->visible)
+        return reader->follow ? READ_PAUSE : READ_END;
+    file->visible = end;
+    return READ_RECORD;
+}
+
+static int file_fill(struct reader *reader, struct error *error)
+{
+    struct file *file = reader->file;
+    uint64_t at = lines_end(&reader->lines);
+    size_t room;
+    char *to;
+    ssize_t got;
+    int result;
+
+    if (at >= file->visible) {
+        if (reader->follow)
+            drain(reader->notify_fd);
+        if (reader->fd < 0 && (result = come(reader, error)) != READ_RECORD)
+            return result;
+        file->visible = at;
+        result = look(reader, error);
+        if (result != READ_RECORD)
+            return result;
+    }
+    to = lines_room(&reader->lines, &room);
+    if (room > file->visible - at)
+        room = file->visible - at;
+    got = pread(reader->fd, to, room, (off_t)at);
+    if (got < 0 && errno == EINTR)
+        return READ_PAUSE;
+    if (got == 0)
+        errno = EIO; /* it was cut below what the lock showed */
+    if (got <= 0)
+        return error_errno(error, EX_IOERR, "can't read %s at %llu", reader->name,
+                           (unsigned long long)at);
+    lines_added(&reader->lines, (size_t)got);
+    return READ_RECORD;
+}
+
+static int file_sync(struct reader *reader, struct error *error)
+{
+    if (reader->fd >= 0 && fdatasync(reader->fd) < 0)
+        return error_errno(error, EX_IOERR, "can't sync %s", reader->name);
+    return 0;
+}
+
+static void file_close(struct reader *reader)
+{
+    struct file *file = reader->file;
+
+    if (!file->path && reader->fd >= 0) /* whoever reads stdin next goes on where we stopped */
+        lseek(reader->fd, (off_t)reader->lines.offset, SEEK_SET);
+    if (reader->fd >= 0)
+        close(reader->fd);
+    if (reader->notify_fd >= 0)
+        close(reader->notify_fd);
+    free(file->path);
+    free(file);
+}
+
+int file_reader_init(struct reader *reader, int fd, const char *path, struct error *error)
+{
+    static const struct reader_operations operations = {file_fill, file_sync, file_close};
+    struct file *file = calloc(1, sizeof *file);
+    off_t start;
+
+    if (!file || (path && !(file->path = strdup(path)))) {
+        free(file);
+        if (fd >= 0)
+            close(fd);
+        return error_memory(error);
+    }
+    reader->file = file;
+    reader->operations = &operations;
+    reader->fd = fd;
+    reader->seekable = true;
+    start = path ? 0 : lseek(fd, 0, SEEK_CUR);
+    if (start > 0)
+        reader->lines.offset = (uint64_t)start;
+    if (!reader->follow)
+        return 0;
+    reader->notify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (reader->notify_fd < 0)
+        return error_errno(error, EX_IOERR, "can't follow %s", reader->name);
+    return watch(reader, error);
+}

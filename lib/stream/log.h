@@ -1,0 +1,36 @@
+/* A log: an append-only file of lines that several processes write and read.
+ *
+ * A record is in the log when its newline is, and what a reader can see is durable: writers append
+ * whole batches under an exclusive flock and sync them before they let go; readers look under a
+ * shared one. See calc-formats(5). */
+#ifndef STREAM_LOG_H
+#define STREAM_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+/* Call it with the file locked: its size, and where its last whole line ends. No newline is looked
+ * for below `known`, where a whole line is known to end. Returns -1 with errno. */
+int log_extent(int fd, uint64_t known, uint64_t *size, uint64_t *end);
+
+struct log {
+    int fd;
+    const char *name;
+    bool poisoned; /* it could not be brought to a known end: we keep the lock */
+};
+
+/* Opens a log for appending, and makes it (and its name durable) if it isn't there. The name must
+ * live as long as the log. */
+int log_open(struct log *log, const char *path, struct error *error);
+void log_close(struct log *log);
+
+/* Appends bytes that end in a newline and makes them durable. *offset is where they begin, *cut how
+ * many bytes of a torn tail were cut off before. On failure the log is as it was before, or it is
+ * poisoned (EX_IOERR in both cases). */
+int log_append(struct log *log, const char *data, size_t len, uint64_t *offset, uint64_t *cut,
+               struct error *error);
+
+#endif

@@ -1,0 +1,149 @@
+#include "stream/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "stream/reader.h"
+
+int stream_parse(const char *name, enum stream_kind *kind, const char **path,
+                 struct error *error)
+{
+    size_t scheme = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789+");
+
+    *path = name;
+    *kind = STREAM_FILE;
+    if (strcmp(name, "-") == 0)
+        *kind = STREAM_STDIO;
+    else if (strncmp(name, "file:", 5) == 0)
+        *path = name + 5;
+    else if (strncmp(name, "kafka:", 6) == 0)
+        return error_set(error, EX_USAGE, "%s: this version reads and writes no Kafka topics",
+                         name);
+    else if (scheme && name[scheme] == ':')
+        return error_set(error, EX_USAGE,
+                         "%s: unknown kind of stream; a file of this name is file:%s", name, name);
+    if (!**path)
+        return error_set(error, EX_USAGE, "a stream's name is empty");
+    return 0;
+}
+
+/* A descriptor for the stream, -1 if it is a file that isn't there and may come. */
+static int open_input(enum stream_kind kind, const char *path, bool follow, int *fd,
+                      struct error *error)
+{
+    struct stat status;
+
+    *fd = kind == STREAM_STDIO ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                               : open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0) {
+        if (kind == STREAM_FILE && follow && errno == ENOENT)
+            return 0;
+        return error_errno(error, EX_IOERR, "can't read %s", path);
+    }
+    if (fstat(*fd, &status) == 0 && S_ISDIR(status.st_mode)) {
+        close(*fd);
+        errno = EISDIR;
+        return error_errno(error, EX_IOERR, "can't read %s", path);
+    }
+    return 0;
+}
+
+int reader_open(const char *name, bool follow, struct reader **out, struct error *error)
+{
+    struct reader *reader;
+    struct stat status;
+    enum stream_kind kind;
+    const char *path;
+    int fd, result;
+
+    if (stream_parse(name, &kind, &path, error) < 0 ||
+        open_input(kind, path, follow, &fd, error) < 0)
+        return -1;
+    reader = calloc(1, sizeof *reader);
+    if (!reader || !(reader->name = strdup(name)) || lines_init(&reader->lines, 0) < 0) {
+        if (fd >= 0)
+            close(fd);
+        reader_close(reader);
+        return error_memory(error);
+    }
+    reader->follow = follow;
+    reader->notify_fd = -1;
+    if (fd >= 0 && fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
+        result = pipe_reader_init(reader, fd, error);
+    else
+        result = file_reader_init(reader, fd, kind == STREAM_FILE ? path : NULL, error);
+    if (result < 0) {
+        reader_close(reader);
+        return -1;
+    }
+    *out = reader;
+    return 0;
+}
+
+void reader_close(struct reader *reader)
+{
+    if (!reader)
+        return;
+    if (reader->operations)
+        reader->operations->close(reader);
+    lines_release(&reader->lines);
+    free(reader->name);
+    free(reader);
+}
+
+void reader_skip(struct reader *reader, uint64_t offset)
+{
+    if (reader->seekable && offset != reader->lines.offset) {
+        lines_rewind(&reader->lines);
+        reader->lines.offset = offset;
+    }
+    reader->skip = offset;
+}
+
+int reader_next(struct reader *reader, struct line *record, struct error *error)
+{
+    int result;
+
+    for (;;) {
+        while (lines_next(&reader->lines, record))
+            if (!record->blank && record->start >= reader->skip)
+                return READ_RECORD;
+        result = reader->operations->fill(reader, error);
+        if (result == READ_RECORD)
+            continue;
+        if (result == READ_END && reader->unterminated_counts &&
+            lines_rest(&reader->lines, record) && !record->blank &&
+            record->start >= reader->skip)
+            return READ_RECORD;
+        return result;
+    }
+}
+
+int reader_fd(const struct reader *reader)
+{
+    return reader->notify_fd;
+}
+
+int reader_sync(struct reader *reader, struct error *error)
+{
+    return reader->operations->sync(reader, error);
+}
+
+uint64_t reader_offset(const struct reader *reader)
+{
+    return reader->lines.offset;
+}
+
+uint64_t reader_torn(const struct reader *reader)
+{
+    return reader->torn;
+}
+
+const char *reader_name(const struct reader *reader)
+{
+    return reader->name;
+}

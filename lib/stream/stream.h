@@ -1,0 +1,78 @@
+/* Where records come from and where they go. A stream's name says what it is: "-" is stdin or
+ * stdout; "file:PATH", or a name without a scheme, an append-only file of JSON lines. */
+#ifndef STREAM_STREAM_H
+#define STREAM_STREAM_H
+
+#include <stdbool.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/lines.h"
+
+enum stream_kind { STREAM_STDIO, STREAM_FILE };
+
+/* Splits a stream's name into its kind and, for a file, its path (which points into the name).
+ * Returns -1 (EX_USAGE) for a name that can't be one. */
+int stream_parse(const char *name, enum stream_kind *kind, const char **path,
+                 struct error *error);
+
+/* --- reading --- */
+
+enum { READ_RECORD = 1, READ_PAUSE = 2, READ_END = 0 };
+
+struct reader;
+
+/* Opens a stream for reading from its beginning (stdin that is a regular file: from where it
+ * stands). With `follow` a file's end is no end, and a file that isn't there yet is waited for.
+ * EX_IOERR if it can't be opened. */
+int reader_open(const char *name, bool follow, struct reader **reader, struct error *error);
+void reader_close(struct reader *reader);
+
+/* Goes on at a later offset, where a record begins; a pipe reads what comes before and lets it go.
+ * An offset behind the end is found by reader_next(). */
+void reader_skip(struct reader *reader, uint64_t offset);
+
+/* The next record that is not blank, good until the next call:
+ *   READ_RECORD  one was there
+ *   READ_PAUSE   none is there now: flush what you owe, then wait with reader_wait()
+ *   READ_END     none will come any more
+ *   -1           reading failed (EX_IOERR), or the log isn't what it was (EX_DATAERR) */
+int reader_next(struct reader *reader, struct line *record, struct error *error);
+
+/* A descriptor that is readable when a paused reader should be asked again: to be polled, for a
+ * second at most, since a file may lie where nobody tells of changes. */
+int reader_fd(const struct reader *reader);
+
+
+/* Makes durable what was read, so that nothing derived from it outlives it. */
+int reader_sync(struct reader *reader, struct error *error);
+
+/* Where the next record begins; bytes. */
+uint64_t reader_offset(const struct reader *reader);
+
+/* Bytes behind the last newline at READ_END of a file: a torn tail, which is no record. */
+uint64_t reader_torn(const struct reader *reader);
+
+/* The name it was opened with. */
+const char *reader_name(const struct reader *reader);
+
+/* --- writing --- */
+
+struct writer;
+
+/* Opens a stream for appending; a file is made if it isn't there, and its folder synced. */
+int writer_open(const char *name, struct writer **writer, struct error *error);
+void writer_close(struct writer *writer);
+
+bool writer_is_log(const struct writer *writer);
+
+/* The batch that the next writer_commit() will append: whole lines. */
+struct buffer *writer_batch(struct writer *writer);
+
+/* Appends the batch as a whole and, to a log, makes it durable; *offset is where it begins. After a
+ * failure the batch is dropped, and the log is as it was before; if even that can't be reached, the
+ * writer keeps the log locked and fails from then on. *cut is how many bytes of a torn tail, which
+ * a crash had left, were cut off before. Both may be NULL. */
+int writer_commit(struct writer *writer, uint64_t *offset, uint64_t *cut, struct error *error);
+
+#endif
