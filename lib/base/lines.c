@@ -55,6 +55,7 @@ static void take(struct lines *lines, size_t end, size_t newline, struct line *l
     line->len = line->oversize ? LINE_MAX_BYTES : (size_t)len;
     line->start = lines->offset;
     line->end = lines->offset + len + newline;
+    line->number = ++lines->count;
     line->blank = lines->blank && blank(line->data, line->len);
     lines->offset = line->end;
     lines->head = lines->scanned = end + newline;

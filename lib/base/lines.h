@@ -15,6 +15,7 @@ struct line {
     bool blank;    /* nothing but spaces, tabs and carriage returns, whatever its length */
     uint64_t start; /* offset of its first byte */
     uint64_t end;   /* offset behind its newline */
+    uint64_t number; /* counted from 1, blank lines too */
 };
 
 struct lines {
@@ -22,6 +23,7 @@ struct lines {
     size_t head, tail, scanned, cap;
     uint64_t offset; /* of data[head], the first byte of the line that comes next */
     uint64_t dropped; /* bytes of that line that were read and let go, behind the kept ones */
+    uint64_t count;   /* of lines that were returned */
     bool blank;       /* so far */
 };
 

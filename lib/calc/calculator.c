@@ -2,6 +2,9 @@
 
 #include <math.h>
 
+#include "base/number.h"
+#include "calc/message.h"
+
 static double apply(enum action action, double number, double operand)
 {
     switch (action) {
@@ -36,4 +39,18 @@ void calculator_evolve(struct value *value, const struct outcome *event)
 {
     value->number = event->result;
     value->version = event->version;
+}
+
+void value_write(const struct id *id, const struct value *value, int64_t timestamp,
+                 struct buffer *out)
+{
+    static const struct actor nobody;
+    char text[ID_TEXT], number[NUMBER_TEXT];
+
+    id_write(id, text);
+    buffer_printf(out, "{\"value_id\":\"%.36s\",\"value\":%.*s,\"version\":%llu", text,
+                  (int)number_write(value->number, number), number,
+                  (unsigned long long)value->version);
+    message_write_asked(timestamp, &nobody, out);
+    buffer_append(out, "}\n", 2);
 }

@@ -14,6 +14,11 @@ struct value {
     uint64_t version; /* counts its events */
 };
 
+/* Appends a value's state as a line: {"value_id":...,"value":...,"version":...}, with "timestamp"
+ * unless that is TIMESTAMP_NONE. */
+void value_write(const struct id *id, const struct value *value, int64_t timestamp,
+                 struct buffer *out);
+
 /* Decides a command against its value: REASON_NONE with the value that results, or why not.
  * `owner` is the actor that created the value, of length 0 if nobody did. */
 enum reason calculator_decide(const struct value *value, const struct actor *owner,

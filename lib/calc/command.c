@@ -102,23 +102,33 @@ int command_read_optional(const struct json *object, const char *line, size_t le
     return message_read_actor(object, "actor", &command->actor, error);
 }
 
+int command_read(const struct json *object, const char *line, size_t len, bool id_optional,
+                 struct command *command, struct error *error)
+{
+    const struct json *data = json_get(object, "data");
+    bool create;
+
+    if (read_action(object, &create, error) < 0)
+        return -1;
+    if (id_optional && !json_get(object, "id"))
+        id_new(&command->id);
+    else if (message_read_id(object, "id", &command->id, error) < 0)
+        return -1;
+    if (message_read_id(data, "value_id", &command->value_id, error) < 0 ||
+        message_read_data(data, create, &command->action, &command->value, error) < 0)
+        return -1;
+    return command_read_optional(object, line, len, command, error);
+}
+
 /* Any other spelling. */
-static int read_command(const char *line, size_t len, struct command *command,
-                        struct error *error)
+static int parse_json(const char *line, size_t len, struct command *command, struct error *error)
 {
     struct json *object = json_parse_object(line, len, error);
-    const struct json *data;
-    int result = -1;
-    bool create;
+    int result;
 
     if (!object)
         return -1;
-    data = json_get(object, "data");
-    if (read_action(object, &create, error) == 0 &&
-        message_read_id(object, "id", &command->id, error) == 0 &&
-        message_read_id(data, "value_id", &command->value_id, error) == 0 &&
-        message_read_data(data, create, &command->action, &command->value, error) == 0)
-        result = command_read_optional(object, line, len, command, error);
+    result = command_read(object, line, len, false, command, error);
     json_free(object);
     return result;
 }
@@ -128,7 +138,7 @@ int command_parse(const char *line, size_t len, struct command *command, struct 
     clear(command);
     if (scan_command(line, len, command))
         return 0;
-    return read_command(line, len, command, error);
+    return parse_json(line, len, command, error);
 }
 
 void command_write(const struct command *command, struct buffer *out)

@@ -24,6 +24,11 @@ int message_read_timestamp(const struct json *object, int64_t *timestamp, struct
 int message_read_data(const struct json *object, bool create, enum action *action, double *value,
                       struct error *error);
 
+/* A whole command; with `id_optional`, one without an id gets a new one. `line` is the text that
+ * `object` came from. */
+int command_read(const struct json *object, const char *line, size_t len, bool id_optional,
+                 struct command *command, struct error *error);
+
 /* A command's preconditions, timestamp and actor; `line` is the text that `object` came from. */
 int command_read_optional(const struct json *object, const char *line, size_t len,
                           struct command *command, struct error *error);

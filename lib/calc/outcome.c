@@ -248,3 +248,18 @@ void outcome_write(const struct outcome *outcome, struct buffer *out)
     else
         write_rejection(outcome, out);
 }
+
+void outcome_write_status(const struct outcome *outcome, struct buffer *out)
+{
+    char number[NUMBER_TEXT];
+
+    if (!outcome)
+        buffer_append_text(out, "\"status\":\"pending\"");
+    else if (outcome->reason == REASON_NONE)
+        buffer_printf(out, "\"status\":\"applied\",\"version\":%llu,\"result\":%.*s",
+                      (unsigned long long)outcome->version,
+                      (int)number_write(outcome->result, number), number);
+    else
+        buffer_printf(out, "\"status\":\"rejected\",\"reason\":\"%s\",\"version\":%llu",
+                      reason_text(outcome->reason), (unsigned long long)outcome->version);
+}

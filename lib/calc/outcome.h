@@ -56,4 +56,8 @@ int rejection_parse(const char *line, size_t len, struct outcome *outcome, struc
 /* Appends the canonical spelling of an event or a rejection, and a newline. */
 void outcome_write(const struct outcome *outcome, struct buffer *out);
 
+/* Appends what clients are told of a command, without braces: `"status":"pending"` (NULL), or
+ * "applied" with version and result, or "rejected" with reason and version. */
+void outcome_write_status(const struct outcome *outcome, struct buffer *out);
+
 #endif

@@ -143,6 +143,11 @@ uint64_t reader_torn(const struct reader *reader)
     return reader->torn;
 }
 
+bool reader_is_file(const struct reader *reader)
+{
+    return reader->seekable;
+}
+
 const char *reader_name(const struct reader *reader)
 {
     return reader->name;

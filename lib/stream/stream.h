@@ -53,6 +53,9 @@ uint64_t reader_offset(const struct reader *reader);
 /* Bytes behind the last newline at READ_END of a file: a torn tail, which is no record. */
 uint64_t reader_torn(const struct reader *reader);
 
+/* Whether it is a file, whose end is known, rather than a pipe, which may have more any time. */
+bool reader_is_file(const struct reader *reader);
+
 /* The name it was opened with. */
 const char *reader_name(const struct reader *reader);
 

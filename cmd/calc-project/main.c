@@ -1,0 +1,302 @@
+/* calc-project: events and rejections to a view. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "fold.h"
+#include "source.h"
+#include "tool/inputs.h"
+#include "tool/options.h"
+#include "tool/stop.h"
+
+static const char help[] =
+    "usage: calc-project [-f] [-i EVENTS] [-r REJECTIONS] [--view DIR] [--skip LOG:POSITION]...\n"
+    "\n"
+    "Folds events and rejections into a view, and goes on where it stopped. Without a view\n"
+    "it prints each value's last state, ordered by id, when the events end.\n"
+    "\n"
+    "  -i, --input STREAM       events; '-' (stdin) by default\n"
+    "  -r, --rejections STREAM  rejections; none by default\n"
+    "  -f, --follow             go on when the logs end, until SIGTERM or SIGINT\n"
+    "      --view DIR           the view's folder; $CALC_VIEW by default\n"
+    "      --skip LOG:POSITION  leave out the record of the log (events or rejections) that\n"
+    "                           stands at the position; its value's next event sets its version\n"
+    "      --help, --version\n"
+    "\n"
+    "See calc-project(1), calc-formats(5).\n";
+
+enum { BATCH_RECORDS = 16384, SKIPS = 64, OPTION_VIEW = OPTION_FIRST, OPTION_SKIP };
+
+static const char *const log_names[VIEW_LOGS] = {"events", "rejections"};
+
+struct projector {
+    const char *names[VIEW_LOGS];
+    const char *folder;
+    bool follow;
+    struct {
+        enum view_log log;
+        uint64_t position;
+    } skips[SKIPS];
+    int skip_count;
+    struct source sources[VIEW_LOGS];
+    struct view *view; /* NULL: fold in memory */
+    struct view_txn *txn;
+    struct fold fold;
+    int batch; /* records that were taken since the last commit */
+};
+
+static void parse_skip(struct projector *projector, const char *text)
+{
+    const char *colon = strrchr(text, ':');
+
+    if (projector->skip_count == SKIPS)
+        options_bad("more than %d times --skip", SKIPS);
+    for (int log = 0; log < VIEW_LOGS; log++)
+        if (colon && strlen(log_names[log]) == (size_t)(colon - text) &&
+            strncmp(text, log_names[log], (size_t)(colon - text)) == 0) {
+            projector->skips[projector->skip_count].log = (enum view_log)log;
+            projector->skips[projector->skip_count++].position =
+                options_count("--skip's position", colon + 1);
+            return;
+        }
+    options_bad("--skip takes events:POSITION or rejections:POSITION, not '%s'", text);
+}
+
+static void parse_options(struct projector *projector, int argc, char **argv)
+{
+    static const struct option longer[] = {{"input", required_argument, NULL, 'i'},
+                                           {"rejections", required_argument, NULL, 'r'},
+                                           {"follow", no_argument, NULL, 'f'},
+                                           {"view", required_argument, NULL, OPTION_VIEW},
+                                           {"skip", required_argument, NULL, OPTION_SKIP},
+                                           OPTIONS_COMMON};
+    struct options options;
+    int option;
+
+    projector->names[VIEW_EVENTS] = "-";
+    projector->folder = getenv("CALC_VIEW");
+    options_open(&options, argc, argv, "+:i:r:f", longer, help);
+    while ((option = options_next(&options)) != OPTION_END) {
+        if (option == 'i')
+            projector->names[VIEW_EVENTS] = optarg;
+        else if (option == 'r')
+            projector->names[VIEW_REJECTIONS] = optarg;
+        else if (option == 'f')
+            projector->follow = true;
+        else if (option == OPTION_VIEW)
+            projector->folder = optarg;
+        else if (option == OPTION_SKIP)
+            parse_skip(projector, optarg);
+    }
+    if (options.operand_count)
+        options_bad("unexpected argument '%s'", options.operands[0]);
+    if (projector->names[VIEW_REJECTIONS] &&
+        strcmp(projector->names[0], projector->names[1]) == 0)
+        options_bad("events and rejections can't both come from %s", projector->names[0]);
+    if (projector->folder && !*projector->folder)
+        projector->folder = NULL;
+}
+
+static int open_all(struct projector *projector, struct error *error)
+{
+    struct view_txn *txn;
+
+    fold_init(&projector->fold);
+    for (int i = 0; i < VIEW_LOGS; i++)
+        projector->sources[i].log = (enum view_log)i;
+    if (projector->folder) {
+        if (view_create(projector->folder, &projector->view, error) < 0 ||
+            view_snapshot(projector->view, &txn, error) < 0)
+            return -1;
+        for (int i = 0; i < VIEW_LOGS; i++)
+            if (view_get_position(txn, (enum view_log)i, &projector->sources[i].position,
+                                  error) < 0) {
+                view_abort(txn);
+                return -1;
+            }
+        view_abort(txn);
+    }
+    for (int i = 0; i < VIEW_LOGS; i++)
+        if (projector->names[i] && source_open(&projector->sources[i], projector->names[i],
+                                               projector->follow, error) < 0)
+            return -1;
+    return 0;
+}
+
+static bool is_skipped(const struct projector *projector, const struct source *source,
+                       const struct line *record)
+{
+    for (int i = 0; i < projector->skip_count; i++)
+        if (projector->skips[i].log == source->log &&
+            projector->skips[i].position == record->start)
+            return true;
+    return false;
+}
+
+static int parse(const struct source *source, const struct line *record, struct outcome *outcome,
+                 struct error *error)
+{
+    if (record->oversize)
+        return error_set(error, EX_DATAERR, "unreadable: longer than %d bytes", LINE_MAX_BYTES);
+    return source->log == VIEW_EVENTS
+               ? event_parse(record->data, record->len, outcome, error)
+               : rejection_parse(record->data, record->len, outcome, error);
+}
+
+static int skip(struct projector *projector, const struct source *source,
+                const struct outcome *outcome, struct error *error)
+{
+    if (source->log != VIEW_EVENTS)
+        return 0;
+    return projector->view ? view_skip_event(projector->txn, outcome, error)
+                           : fold_skip(&projector->fold, outcome, error);
+}
+
+static int apply(struct projector *projector, const struct source *source,
+                 const struct outcome *outcome, struct error *error)
+{
+    if (!projector->view)
+        return source->log == VIEW_EVENTS ? fold_apply(&projector->fold, outcome, error) : 0;
+    return source->log == VIEW_EVENTS ? view_apply_event(projector->txn, outcome, error)
+                                      : view_apply_rejection(projector->txn, outcome, error);
+}
+
+/* Takes one record. On an error that is the record's, nothing of it was applied. */
+static int take(struct projector *projector, struct source *source, const struct line *record,
+                struct error *error)
+{
+    struct error reason;
+    struct outcome outcome;
+    int result;
+
+    if (projector->view && !projector->txn &&
+        view_begin(projector->view, &projector->txn, error) < 0)
+        return -1;
+    result = parse(source, record, &outcome, &reason);
+    if (is_skipped(projector, source, record)) {
+        diag_warn("%s at %llu: left out, as --skip says", reader_name(source->reader),
+                  (unsigned long long)record->start);
+        result = skip(projector, source, result < 0 ? NULL : &outcome, &reason);
+    } else if (result == 0) {
+        result = apply(projector, source, &outcome, &reason);
+    }
+    if (result < 0)
+        return error_set(error, reason.status, "%s at %llu: %s", reader_name(source->reader),
+                         (unsigned long long)record->start, reason.text);
+    source_taken(source, record);
+    projector->batch++;
+    return 0;
+}
+
+/* The logs are made durable first: the view doesn't outlive its cause. */
+static int commit(struct projector *projector, struct error *error)
+{
+    struct view_txn *txn = projector->txn;
+
+    projector->batch = 0;
+    if (!txn)
+        return 0;
+    for (int i = 0; i < VIEW_LOGS; i++) {
+        struct source *source = &projector->sources[i];
+        if (!source->reader || !source->last.len)
+            continue;
+        source_position(source);
+        if (reader_sync(source->reader, error) < 0 ||
+            view_set_position(txn, source->log, &source->position, error) < 0)
+            return -1;
+    }
+    projector->txn = NULL;
+    return view_commit(projector->view, txn, error);
+}
+
+/* Takes what a source has, up to a batch. Returns whether it may have more at once, or -1. */
+static int drain(struct projector *projector, struct source *source, struct error *error)
+{
+    struct line record;
+    int result = READ_RECORD;
+
+    if (!source->reader || source->ended)
+        return 0;
+    while (projector->batch < BATCH_RECORDS && !stop_asked()) {
+        result = source_next(source, &record, error);
+        if (result != READ_RECORD)
+            break;
+        if (take(projector, source, &record, error) < 0)
+            return -1;
+    }
+    source->ended = result == READ_END;
+    return result < 0 ? -1 : result == READ_RECORD;
+}
+
+static int run(struct projector *projector, struct error *error)
+{
+    for (;;) {
+        struct reader *waiting[VIEW_LOGS] = {0};
+        bool more = false, ended = true;
+        for (int i = 0; i < VIEW_LOGS; i++) {
+            struct source *source = &projector->sources[i];
+            int result = drain(projector, source, error);
+            if (result < 0) {
+                struct error second;
+                /* what came before it is good */
+                if (error->status == EX_DATAERR && commit(projector, &second) < 0)
+                    *error = second;
+                return -1;
+            }
+            more |= result > 0;
+            if (source->reader && !source->ended) {
+                ended = false;
+                waiting[i] = source->reader;
+            }
+        }
+        if (commit(projector, error) < 0)
+            return -1;
+        if (ended || stop_asked())
+            return 0;
+        if (!more)
+            inputs_wait(waiting, VIEW_LOGS);
+    }
+}
+
+static int print_fold(struct projector *projector, struct error *error)
+{
+    struct writer *out = NULL;
+    int result;
+
+    if (projector->view)
+        return 0;
+    result = writer_open("-", &out, error);
+    if (result == 0)
+        result = fold_write(&projector->fold, writer_batch(out), error);
+    if (result == 0)
+        result = writer_commit(out, NULL, NULL, error);
+    writer_close(out);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct projector projector = {0};
+    struct error error = {0};
+    int status = EXIT_OK;
+
+    parse_options(&projector, argc, argv);
+    stop_install();
+    if (open_all(&projector, &error) < 0 || run(&projector, &error) < 0 ||
+        print_fold(&projector, &error) < 0) {
+        diag_error("%s", error.text);
+        status = error.status;
+    }
+    view_abort(projector.txn);
+    view_close(projector.view);
+    for (int i = 0; i < VIEW_LOGS; i++) {
+        struct source *source = &projector.sources[i];
+        if (status == EXIT_OK && source->reader && reader_torn(source->reader))
+            diag_warn("%s: %llu bytes behind its last newline, at %llu, are no record",
+                      projector.names[i], (unsigned long long)reader_torn(source->reader),
+                      (unsigned long long)reader_offset(source->reader));
+        source_close(source);
+    }
+    fold_release(&projector.fold);
+    return status;
+}

@@ -1,0 +1,47 @@
+/* Ordered tables of bytes in a folder, with transactions: the one place that knows LMDB.
+ *
+ * One process writes, up to 4096 readers see consistent snapshots; a reader never waits for the
+ * writer. A database is opened once in a process. */
+#ifndef STORE_DB_H
+#define STORE_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+enum { DB_TABLES = 8 };
+
+struct db;
+struct db_txn;
+
+struct db_bytes {
+    const void *data;
+    size_t len;
+};
+
+/* Opens the database in a folder that exists; `tables` are the names of its tables, ended by NULL.
+ * With `write` it and its tables are made if need be. EX_IOERR, or EX_DATAERR for a file that is no
+ * database. */
+int db_open(const char *folder, const char *const *tables, bool write, struct db **db,
+            struct error *error);
+void db_close(struct db *db);
+
+/* Begins a transaction; a writing one has room for about a gigabyte of changes. Threads may each
+ * have a reading one. It must be ended: committed or aborted (NULL is allowed). */
+int db_begin(struct db *db, bool write, struct db_txn **txn, struct error *error);
+int db_commit(struct db_txn *txn, struct error *error);
+void db_abort(struct db_txn *txn);
+
+/* Table numbers count from 0 as the names did. Keys are 1 to 511 bytes. 1 if it is there, 0 if not,
+ * -1 on error; what is returned is good until the next change or the end of the transaction. */
+int db_get(struct db_txn *txn, int table, const void *key, size_t key_len, struct db_bytes *value,
+           struct error *error);
+int db_put(struct db_txn *txn, int table, const void *key, size_t key_len, const void *value,
+           size_t len, struct error *error);
+
+/* The first entry whose key is `key` or later: *key is replaced by it. 1, 0 if there is none, -1. */
+int db_seek(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes *value,
+            struct error *error);
+
+#endif

@@ -1,0 +1,102 @@
+/* The view: what events and rejections fold to, for queries. One projector writes it; any number of
+ * readers in other processes see whole batches.
+ *
+ *   DIR/current -> 1        the copy in use, a symbolic link
+ *   DIR/1/data.mdb          an LMDB environment; its tables are drawn in view.c
+ *   DIR/projector.lock      held by the projector for life
+ *   DIR/wake                touched after each commit, so that waiting readers look again */
+#ifndef STORE_VIEW_H
+#define STORE_VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "calc/calculator.h"
+#include "calc/outcome.h"
+
+struct view;
+struct view_txn;
+
+/* --- for the projector --- */
+
+/* Opens the view in a folder, made if need be, for writing. EX_TEMPFAIL if another projector has it,
+ * EX_DATAERR if it has a format that this version doesn't know. */
+int view_create(const char *folder, struct view **view, struct error *error);
+
+enum view_log { VIEW_EVENTS, VIEW_REJECTIONS, VIEW_LOGS };
+
+/* How far a log was read, and which log it was: the digests (UUIDv5) of its first record and of the
+ * last one consumed. */
+struct view_position {
+    bool begun;    /* false: nothing was read, the rest means nothing */
+    uint64_t last; /* offset of the last record consumed */
+    uint64_t next; /* offset behind it */
+    struct id first_digest, last_digest;
+};
+
+/* A writing transaction: a batch, its positions included. */
+int view_begin(struct view *view, struct view_txn **txn, struct error *error);
+
+/* Applies an event. 1 if it did, 0 if it was a duplicate; -1 with EX_DATAERR for a fork or a gap. */
+int view_apply_event(struct view_txn *txn, const struct outcome *event, struct error *error);
+
+/* Keeps a rejection as its command's outcome, if it is one (malformed, misplaced and id_reused are
+ * not). 1 if it did, 0 if there was nothing to do; -1 with EX_DATAERR if the command has another. */
+int view_apply_rejection(struct view_txn *txn, const struct outcome *rejection,
+                         struct error *error);
+
+/* The operator's word that an event is left out: its value's next one sets the version. NULL: nobody
+ * knows of which value it was. */
+int view_skip_event(struct view_txn *txn, const struct outcome *event, struct error *error);
+
+int view_get_position(struct view_txn *txn, enum view_log log, struct view_position *position,
+                      struct error *error);
+int view_set_position(struct view_txn *txn, enum view_log log,
+                      const struct view_position *position, struct error *error);
+
+/* Commits durably and wakes the readers; and only wakes them. */
+int view_commit(struct view *view, struct view_txn *txn, struct error *error);
+void view_wake(const struct view *view);
+
+/* --- for readers --- */
+
+/* Opens the view in a folder for reading. EX_TEMPFAIL if there is none yet. */
+int view_open(const char *folder, struct view **view, struct error *error);
+void view_close(struct view *view);
+
+/* A snapshot. Don't wait while you hold one. */
+int view_snapshot(struct view *view, struct view_txn **txn, struct error *error);
+void view_abort(struct view_txn *txn);
+
+struct view_value {
+    struct id id;
+    struct value value;
+    int64_t timestamp; /* its last event's, or TIMESTAMP_NONE */
+};
+
+/* 1, 0 if there is no such value, -1. */
+int view_get_value(struct view_txn *txn, const struct id *id, struct view_value *value,
+                   struct error *error);
+
+/* The first value with an id behind *after (NULL: the first of all). 1, 0 behind the last, -1. */
+int view_next_value(struct view_txn *txn, const struct id *after, struct view_value *value,
+                    struct error *error);
+
+/* The outcome of a command on a value: an event or a rejection, whole. 1, 0 if none is there, -1. */
+int view_get_outcome(struct view_txn *txn, const struct id *value_id, const struct id *command_id,
+                     struct outcome *outcome, struct error *error);
+
+/* Waiting for the view to change. Open the waiter, look, wait, look again: no change is missed. It
+ * works on a view that isn't there yet. */
+struct view_waiter {
+    int fd; /* inotify; -1 until the view's folder is there */
+    char folder[4096];
+};
+void view_waiter_open(struct view_waiter *waiter, const char *folder);
+void view_waiter_close(struct view_waiter *waiter);
+
+/* Returns after a commit, after `timeout_ms`, or after a second. */
+void view_wait(struct view_waiter *waiter, int64_t timeout_ms);
+
+#endif
