@@ -179,22 +179,14 @@ static void check_options(struct submitter *submitter)
 
 /* --- one command --- */
 
-/* Only what the handler's own parser accepts goes to the log. */
 static int add(struct submitter *submitter, const struct command *command, struct error *error)
 {
     struct buffer *batch = writer_batch(submitter->output);
     size_t from = batch->len;
     struct pending pending = {command->id, command->value_id, {{0}}, from};
-    struct command check;
 
-    command_write(command, batch);
-    if (batch->failed)
-        return error_memory(error);
-    if (batch->len - from - 1 > LINE_MAX_BYTES ||
-        command_parse(batch->data + from, batch->len - from - 1, &check, error) < 0) {
-        batch->len = from;
-        return error_set(error, EX_DATAERR, "it makes no valid command");
-    }
+    if (command_write_checked(command, batch, error) < 0)
+        return -1;
     if (!writer_is_log(submitter->output))
         return 0;
     if (submitter->waits)

@@ -163,3 +163,17 @@ void command_write(const struct command *command, struct buffer *out)
     message_write_asked(command->timestamp, &command->actor, out);
     buffer_append(out, "}\n", 2);
 }
+
+int command_write_checked(const struct command *command, struct buffer *out, struct error *error)
+{
+    struct command check;
+    size_t from = out->len;
+
+    command_write(command, out);
+    if (out->failed)
+        return error_memory(error);
+    if (command_parse(out->data + from, out->len - from - 1, &check, error) == 0)
+        return 0;
+    out->len = from;
+    return -1;
+}

@@ -39,6 +39,10 @@ int command_parse(const char *line, size_t len, struct command *command, struct 
 /* Appends the canonical spelling and a newline. */
 void command_write(const struct command *command, struct buffer *out);
 
+/* The same for a command that clients made: appended only if command_parse accepts what was written.
+ * -1 (EX_DATAERR) if not, with nothing appended. */
+int command_write_checked(const struct command *command, struct buffer *out, struct error *error);
+
 /* A command's body, which with (value id, command id) tells a retry from a reused id: the action
  * with its operation, the double's bits, and the actor. Equal bytes, equal bodies: the actor, which
  * has no fixed length, stands as 11 bytes of its UUIDv5. */

@@ -42,6 +42,8 @@ enum {
 struct view {
     struct db *db;
     int lock_fd, wake_fd; /* the projector's; -1 */
+    char data[4096];      /* a reader's: the path of the file, and which one it was */
+    struct stat opened;
 };
 
 struct view_txn {
@@ -172,6 +174,8 @@ int view_open(const char *folder, struct view **out, struct error *error)
     if (!view)
         return error_memory(error);
     view->lock_fd = view->wake_fd = -1;
+    snprintf(view->data, sizeof view->data, "%.4000s/data.mdb", path);
+    stat(view->data, &view->opened);
     if (db_open(path, tables, false, &view->db, error) < 0 ||
         check_format(view, false, error) < 0) {
         view_close(view);
@@ -191,6 +195,14 @@ void view_close(struct view *view)
     if (view->lock_fd >= 0)
         close(view->lock_fd);
     free(view);
+}
+
+bool view_replaced(const struct view *view)
+{
+    struct stat named;
+
+    return stat(view->data, &named) < 0 || named.st_ino != view->opened.st_ino ||
+           named.st_dev != view->opened.st_dev;
 }
 
 /* --- transactions --- */

@@ -65,6 +65,9 @@ void view_wake(const struct view *view);
 int view_open(const char *folder, struct view **view, struct error *error);
 void view_close(struct view *view);
 
+/* Whether the folder holds another view by now than the one that was opened. */
+bool view_replaced(const struct view *view);
+
 /* A snapshot. Don't wait while you hold one. */
 int view_snapshot(struct view *view, struct view_txn **txn, struct error *error);
 void view_abort(struct view_txn *txn);

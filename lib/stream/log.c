@@ -113,8 +113,14 @@ static int cut_back(int fd, uint64_t begin, uint64_t end)
 static int append(struct log *log, const char *data, size_t len, uint64_t *offset, uint64_t *cut,
                   struct error *error)
 {
+    struct stat opened, named;
     uint64_t size, written;
 
+    if (fstat(log->fd, &opened) < 0 || stat(log->name, &named) < 0 ||
+        opened.st_ino != named.st_ino || opened.st_dev != named.st_dev)
+        return error_set(error, EX_IOERR,
+                         "%s was replaced or removed since it was opened; nothing was appended",
+                         log->name);
     if (log_extent(log->fd, 0, &size, offset) < 0)
         return error_errno(error, EX_IOERR, "can't read the end of %s", log->name);
     *cut = size - *offset;

@@ -1,0 +1,247 @@
+/* The one file that knows libfcgi. We accept connections ourselves, so that a stop can interrupt
+ * that, and give them to libfcgi one by one; it would block in accept(2). */
+#include "fastcgi.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+#include "tool/stop.h"
+
+enum {
+    THREADS = 64,        /* requests that wait for one sync together */
+    QUEUE = 64,          /* accepted connections that wait for a thread */
+    TIMEOUT_SECONDS = 30 /* for a web server that is slow to send or to take */
+};
+
+struct server {
+    struct api *api;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    int queue[QUEUE];
+    int queued;
+    bool stopping;
+};
+
+/* --- the socket --- */
+
+static bool listens(int fd)
+{
+    int on = 0;
+    socklen_t len = sizeof on;
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on;
+}
+
+static int listen_on_path(const char *path, struct error *error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd;
+
+    if (strlen(path) >= sizeof address.sun_path)
+        return error_set(error, EX_USAGE, "the socket's path is too long: %s", path);
+    strcpy(address.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
+        close(fd);
+        return error_set(error, EX_TEMPFAIL, "another process listens on %s", path);
+    }
+    if (fd >= 0 && errno == ECONNREFUSED)
+        unlink(path); /* left by one that died */
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        listen(fd, SOMAXCONN) == 0)
+        return fd;
+    error_errno(error, EX_IOERR, "can't listen on %s", path);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static int listen_on_port(const char *where, struct error *error)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    const char *port = strrchr(where, ':') + 1;
+    char host[256];
+    int fd = -1, on = 1, code;
+
+    snprintf(host, sizeof host, "%.*s", (int)(port - 1 - where), where);
+    code = getaddrinfo(*host ? host : "127.0.0.1", port, &hints, &found);
+    if (code)
+        return error_set(error, EX_USAGE, "can't listen on %s: %s", where, gai_strerror(code));
+    fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+        bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0) {
+        error_errno(error, EX_IOERR, "can't listen on %s", where);
+        if (fd >= 0)
+            close(fd);
+        fd = -1;
+    }
+    freeaddrinfo(found);
+    return fd;
+}
+
+static bool is_path(const char *listen_on)
+{
+    return !strchr(listen_on, ':') || strchr(listen_on, '/');
+}
+
+void fastcgi_unlink(const char *listen_on)
+{
+    if (is_path(listen_on))
+        unlink(listen_on);
+}
+
+int fastcgi_socket(const char *listen_on, struct error *error)
+{
+    const char *count = getenv("LISTEN_FDS"), *process = getenv("LISTEN_PID");
+
+    if (listen_on)
+        return is_path(listen_on) ? listen_on_path(listen_on, error)
+                                  : listen_on_port(listen_on, error);
+    if (count && atoi(count) >= 1 && process && atol(process) == (long)getpid()) {
+        if (listens(3)) /* sd_listen_fds(3): they begin at 3 */
+            return 3;
+        return error_set(error, EX_USAGE, "LISTEN_FDS is set, but fd 3 doesn't listen");
+    }
+    return listens(STDIN_FILENO) ? STDIN_FILENO : -2;
+}
+
+/* --- a request --- */
+
+static size_t read_fastcgi(void *from, char *to, size_t room)
+{
+    int got = FCGX_GetStr(to, (int)room, from);
+
+    return got > 0 ? (size_t)got : 0;
+}
+
+static void answer(struct api *api, FCGX_Request *fcgx)
+{
+    struct request request = {.params = fcgx->envp, .read = read_fastcgi, .from = fcgx->in};
+    struct response response = {0};
+    struct buffer out = {0};
+
+    api_answer(api, &request, &response);
+    response_write(&request, &response, &out);
+    FCGX_PutStr(out.data, (int)out.len, fcgx->out);
+    buffer_release(&out);
+    response_release(&response);
+    request_release(&request);
+}
+
+/* Whether the web server, which keeps the connection, sends another request before we stop. */
+static bool sends_more(int fd)
+{
+    struct pollfd wait[] = {{.fd = fd, .events = POLLIN}, {.fd = stop_fd(), .events = POLLIN}};
+
+    return poll(wait, 2, -1) > 0 && wait[0].revents && !wait[1].revents;
+}
+
+static void serve_connection(struct api *api, int fd)
+{
+    struct timeval timeout = {.tv_sec = TIMEOUT_SECONDS};
+    FCGX_Request request;
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+    FCGX_InitRequest(&request, -1, 0); /* no socket to accept from: it returns when this one ends */
+    request.ipcFd = fd;
+    request.keepConnection = 1; /* else FCGX_Accept_r begins by closing it */
+    do {
+        if (FCGX_Accept_r(&request) < 0)
+            break;
+        answer(api, &request);
+        FCGX_Finish_r(&request);
+    } while (request.ipcFd >= 0 && sends_more(request.ipcFd));
+    FCGX_Free(&request, 1);
+}
+
+/* --- threads --- */
+
+static void *work(void *argument)
+{
+    struct server *server = argument;
+
+    pthread_mutex_lock(&server->mutex);
+    for (;;) {
+        int fd;
+        while (!server->queued && !server->stopping)
+            pthread_cond_wait(&server->changed, &server->mutex);
+        if (!server->queued)
+            break;
+        fd = server->queue[0];
+        memmove(server->queue, server->queue + 1, (size_t)--server->queued * sizeof fd);
+        pthread_cond_broadcast(&server->changed);
+        pthread_mutex_unlock(&server->mutex);
+        serve_connection(server->api, fd);
+        pthread_mutex_lock(&server->mutex);
+    }
+    pthread_mutex_unlock(&server->mutex);
+    return NULL;
+}
+
+static void enqueue(struct server *server, int fd)
+{
+    pthread_mutex_lock(&server->mutex);
+    while (server->queued == QUEUE)
+        pthread_cond_wait(&server->changed, &server->mutex);
+    server->queue[server->queued++] = fd;
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->mutex);
+}
+
+static int accept_all(struct server *server, int socket, struct error *error)
+{
+    struct pollfd wait[] = {{.fd = socket, .events = POLLIN},
+                            {.fd = stop_fd(), .events = POLLIN}};
+
+    while (!stop_asked()) {
+        int fd;
+        if (poll(wait, 2, -1) < 0 || !wait[0].revents)
+            continue;
+        fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+            enqueue(server, fd);
+        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            poll(NULL, 0, 10); /* a connection may end meanwhile */
+        else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            return error_errno(error, EX_IOERR, "can't accept connections");
+    }
+    return 0;
+}
+
+int fastcgi_serve(struct api *api, int socket, struct error *error)
+{
+    struct server server = {.api = api};
+    pthread_t threads[THREADS];
+    int started = 0, result;
+
+    pthread_mutex_init(&server.mutex, NULL);
+    pthread_cond_init(&server.changed, NULL);
+    FCGX_Init();
+    stop_install();
+    /* whoever shares the socket may take the connection between our poll and our accept */
+    fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK);
+    while (started < THREADS && pthread_create(&threads[started], NULL, work, &server) == 0)
+        started++;
+    result = started ? accept_all(&server, socket, error)
+                     : error_set(error, EX_UNAVAILABLE, "can't start a thread");
+    pthread_mutex_lock(&server.mutex);
+    server.stopping = true;
+    pthread_cond_broadcast(&server.changed);
+    pthread_mutex_unlock(&server.mutex);
+    while (started)
+        pthread_join(threads[--started], NULL);
+    pthread_cond_destroy(&server.changed);
+    pthread_mutex_destroy(&server.mutex);
+    return result;
+}

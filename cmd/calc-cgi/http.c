@@ -1,0 +1,294 @@
+#include "http.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "calc/json.h"
+
+/* --- the request --- */
+
+static const char *find(const struct request *request, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (char **param = request->params; *param; param++)
+        if (strncmp(*param, name, len) == 0 && (*param)[len] == '=')
+            return *param + len + 1;
+    return NULL;
+}
+
+const char *request_param(const struct request *request, const char *name)
+{
+    const char *value = find(request, name);
+
+    return value && *value ? value : NULL;
+}
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Percent-decodes a path up to its query. */
+static int decode(const char *text, struct buffer *out)
+{
+    for (; *text && *text != '?' && *text != '#'; text++) {
+        char c = *text;
+        if (c == '%') {
+            int high = hex(text[1]), low = high < 0 ? -1 : hex(text[2]);
+            if (low < 0 || high * 16 + low == 0)
+                return -1;
+            c = (char)(high * 16 + low);
+            text += 2;
+        }
+        buffer_append(out, &c, 1);
+    }
+    return 0;
+}
+
+/* The path that the client asked for. REQUEST_URI has it whatever the server rewrote; a server
+ * without it gives the two decoded parts. */
+static int read_path(struct request *request)
+{
+    const char *uri = request_param(request, "REQUEST_URI"), *rest;
+    int result = 0;
+
+    if (!uri) {
+        const char *script = find(request, "SCRIPT_NAME"), *info = find(request, "PATH_INFO");
+        buffer_append_text(&request->path, script ? script : "");
+        buffer_append_text(&request->path, info ? info : "");
+    } else {
+        rest = *uri == '/' ? NULL : strstr(uri, "://"); /* the absolute form, for proxies */
+        if (rest)
+            uri = strchr(rest + 3, '/');
+        result = decode(uri ? uri : "/", &request->path);
+    }
+    buffer_append(&request->path, "", 1);
+    if (request->path.failed)
+        return -1;
+    request->path.len--;
+    return result;
+}
+
+static bool ends_segment(const char *path, size_t at)
+{
+    return path[at] == '/' || path[at] == '\0';
+}
+
+/* How much of the path is the mount point: CALC_BASE, else SCRIPT_NAME. Stock nginx puts the whole
+ * path into SCRIPT_NAME: there the route begins at the first "/values". Where a server rewrote the
+ * path, what it put into PATH_INFO is the route. */
+static size_t mount_of(const struct request *request)
+{
+    const char *path = request->path.data, *base = find(request, "CALC_BASE");
+    const char *info = request_param(request, "PATH_INFO"), *script, *values;
+    size_t len, info_len = info ? strlen(info) : 0;
+
+    if (!base)
+        base = getenv("CALC_BASE");
+    if (base) {
+        len = strlen(base);
+        while (len && base[len - 1] == '/')
+            len--;
+        return strncmp(path, base, len) == 0 && ends_segment(path, len) ? len
+                                                                         : request->path.len;
+    }
+    script = find(request, "SCRIPT_NAME");
+    len = script ? strlen(script) : 0;
+    while (len && script[len - 1] == '/')
+        len--;
+    if (!info && script && strcmp(script, path) == 0) {
+        values = strstr(path, "/values");
+        return values ? (size_t)(values - path) : len;
+    }
+    if (strncmp(path, script ? script : "", len) == 0 && ends_segment(path, len))
+        return len;
+    if (info && info_len <= request->path.len &&
+        strcmp(path + request->path.len - info_len, info) == 0)
+        return request->path.len - info_len;
+    return request->path.len;
+}
+
+int request_route(struct request *request)
+{
+    const char *at;
+
+    if (read_path(request) < 0)
+        return -1;
+    request->method = request_param(request, "REQUEST_METHOD");
+    if (!request->method)
+        request->method = "GET";
+    request->mount = mount_of(request);
+    request->route = ROUTE_NONE;
+    at = request->path.data + request->mount;
+    if (strncmp(at, "/values", 7) != 0)
+        return 0;
+    at += 7;
+    if (!*at) {
+        request->route = ROUTE_VALUES;
+        return 0;
+    }
+    if (*at != '/' || strlen(++at) < ID_TEXT || id_read(at, &request->value_id) < 0)
+        return 0;
+    at += ID_TEXT;
+    if (!*at)
+        request->route = ROUTE_VALUE;
+    else if (strncmp(at, "/commands/", 10) == 0 &&
+             id_parse(at + 10, strlen(at + 10), &request->command_id) == 0)
+        request->route = ROUTE_COMMAND;
+    return 0;
+}
+
+/* Reads on, up to `most` bytes, so that a server that is still sending isn't cut off. */
+static void drain(struct request *request, size_t most)
+{
+    char scratch[4096];
+    size_t got;
+
+    while (most && (got = request->read(request->from, scratch, sizeof scratch)) > 0)
+        most -= got > most ? most : got;
+}
+
+int request_read_body(struct request *request)
+{
+    const char *text = request_param(request, "CONTENT_LENGTH");
+    size_t length, got;
+    char *end, *at;
+
+    if (!text)
+        return 411;
+    if (strspn(text, "0123456789") != strlen(text))
+        return 400;
+    length = strtoull(text, &end, 10); /* too large a number saturates */
+    if (length > BODY_MAX_BYTES) {
+        drain(request, 1 << 20);
+        return 413;
+    }
+    at = buffer_reserve(&request->body, length + 1);
+    if (!at)
+        return 503;
+    while (request->body.len < length) {
+        got = request->read(request->from, at + request->body.len, length - request->body.len);
+        if (!got)
+            return 400; /* the client left */
+        request->body.len += got;
+    }
+    at[length] = '\0';
+    return 0;
+}
+
+void request_release(struct request *request)
+{
+    buffer_release(&request->path);
+    buffer_release(&request->body);
+}
+
+/* --- the answer --- */
+
+static const char *phrase(int status)
+{
+    switch (status) {
+    case 200: return "OK";
+    case 202: return "Accepted";
+    case 204: return "No Content";
+    case 304: return "Not Modified";
+    case 400: return "Bad Request";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 411: return "Length Required";
+    case 413: return "Content Too Large";
+    case 415: return "Unsupported Media Type";
+    default: return "Service Unavailable";
+    }
+}
+
+void response_header(struct response *response, const char *name, const char *format, ...)
+{
+    char value[2048];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(value, sizeof value, format, args);
+    va_end(args);
+    buffer_printf(&response->headers, "%s: %s\r\n", name, value);
+}
+
+/* What of the mount point has no meaning of its own in a URI or a header stays as it is. */
+static void write_escaped(const char *text, size_t len, struct buffer *out)
+{
+    static const char plain[] = "/-._~!$&'()*+,=:@"
+                                "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    for (size_t i = 0; i < len; i++)
+        if (strchr(plain, text[i]))
+            buffer_append(out, text + i, 1);
+        else
+            buffer_printf(out, "%%%02X", (unsigned char)text[i]);
+}
+
+void response_path(const struct request *request, const struct id *value_id,
+                   const struct id *command_id, struct buffer *out)
+{
+    char id[ID_TEXT];
+
+    id_write(value_id, id);
+    write_escaped(request->path.data, request->mount, out);
+    buffer_printf(out, "/values/%.36s", id);
+    if (!command_id)
+        return;
+    id_write(command_id, id);
+    buffer_printf(out, "/commands/%.36s", id);
+}
+
+void response_problem(struct response *response, int status, const char *format, ...)
+{
+    char detail[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(detail, sizeof detail, format, args);
+    va_end(args);
+    for (char *at = detail; *at; at++)
+        if ((unsigned char)*at >= 0x80) /* quoted from a client, perhaps no UTF-8 */
+            *at = '?';
+    response->status = status;
+    response->body.len = 0;
+    response_header(response, "Content-Type", "application/problem+json");
+    if (status == 503)
+        response_header(response, "Retry-After", "1");
+    buffer_printf(&response->body,
+                  "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
+                  phrase(status), status);
+    json_write_string(&response->body, detail, strlen(detail));
+    buffer_append_text(&response->body, "}");
+}
+
+void response_write(const struct request *request, const struct response *response,
+                    struct buffer *out)
+{
+    bool bodyless = response->status == 304 || response->status == 204;
+
+    if (response->headers.failed || response->body.failed) {
+        buffer_append_text(out, "Status: 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n");
+        return;
+    }
+    buffer_printf(out, "Status: %d %s\r\n", response->status, phrase(response->status));
+    buffer_append(out, response->headers.data, response->headers.len);
+    if (!bodyless)
+        buffer_printf(out, "Content-Length: %zu\r\n", response->body.len);
+    buffer_append_text(out, "\r\n");
+    if (!bodyless && strcmp(request->method, "HEAD") != 0)
+        buffer_append(out, response->body.data, response->body.len);
+}
+
+void response_release(struct response *response)
+{
+    buffer_release(&response->headers);
+    buffer_release(&response->body);
+}

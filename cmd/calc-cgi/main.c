@@ -1,0 +1,106 @@
+/* calc-cgi: the HTTP paths behind any web server, by plain CGI or FastCGI. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+#include "fastcgi.h"
+#include "tool/options.h"
+
+static const char help[] =
+    "usage: calc-cgi [--listen PATH|HOST:PORT|:PORT]\n"
+    "\n"
+    "Answers HTTP requests that a web server hands over: one by plain CGI, or many by FastCGI\n"
+    "if a listening socket is given: by --listen, by LISTEN_FDS (systemd), or as fd 0.\n"
+    "\n"
+    "      --listen PATH|HOST:PORT|:PORT   a Unix socket, or a port (on 127.0.0.1 by default)\n"
+    "      --help, --version\n"
+    "\n"
+    "Environment: CALC_COMMANDS, the commands log; CALC_VIEW, the view's folder; CALC_BASE, the\n"
+    "mount point. See calc-cgi(8).\n";
+
+enum { OPTION_LISTEN = OPTION_FIRST };
+
+extern char **environ;
+
+static size_t read_stdin(void *from, char *to, size_t room)
+{
+    ssize_t got;
+
+    (void)from;
+    while ((got = read(STDIN_FILENO, to, room)) < 0 && errno == EINTR)
+        ;
+    return got > 0 ? (size_t)got : 0;
+}
+
+static int write_stdout(const struct buffer *out, struct error *error)
+{
+    for (size_t done = 0; done < out->len;) {
+        ssize_t put = write(STDOUT_FILENO, out->data + done, out->len - done);
+        if (put < 0 && errno != EINTR)
+            return error_errno(error, EX_IOERR, "can't write the answer");
+        if (put > 0)
+            done += (size_t)put;
+    }
+    return 0;
+}
+
+/* One request, described by the environment. Wrong settings are an answer, too. */
+static int serve_cgi(struct api *api, const struct error *settings, struct error *error)
+{
+    struct request request = {.params = environ, .read = read_stdin, .method = "GET"};
+    struct response response = {0};
+    struct buffer out = {0};
+    int result;
+
+    if (settings->status)
+        response_problem(&response, 503, "the calculator isn't set up: %s", settings->text);
+    else
+        api_answer(api, &request, &response);
+    response_write(&request, &response, &out);
+    result = write_stdout(&out, error);
+    buffer_release(&out);
+    response_release(&response);
+    request_release(&request);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option longer[] = {{"listen", required_argument, NULL, OPTION_LISTEN},
+                                           OPTIONS_COMMON};
+    struct error error = {0}, settings = {0};
+    const char *listen_on = NULL;
+    struct options options;
+    struct api api;
+    int option, socket, status = EXIT_OK;
+
+    options_open(&options, argc, argv, "+:", longer, help);
+    while ((option = options_next(&options)) != OPTION_END)
+        if (option == OPTION_LISTEN)
+            listen_on = optarg;
+    if (options.operand_count)
+        options_bad("unexpected argument '%s'", options.operands[0]);
+    socket = fastcgi_socket(listen_on, &error);
+    if (socket == -2 && !getenv("GATEWAY_INTERFACE") && !getenv("REQUEST_METHOD"))
+        options_bad("this is no CGI request, and no socket to listen on was given");
+    if (api_open(&api, &settings) < 0) {
+        diag_error("%s", settings.text);
+        status = settings.status;
+    }
+    if (socket == -2) {
+        if (serve_cgi(&api, &settings, &error) < 0)
+            status = error.status;
+    } else if (socket < 0) {
+        status = error.status;
+    } else if (status == EXIT_OK && fastcgi_serve(&api, socket, &error) < 0) {
+        status = error.status;
+    }
+    if (error.status)
+        diag_error("%s", error.text);
+    else if (listen_on && status == EXIT_OK)
+        fastcgi_unlink(listen_on);
+    api_close(&api);
+    return status;
+}

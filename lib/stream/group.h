@@ -1,0 +1,23 @@
+/* Group commit: many threads append to one log, and share its syncs. While one batch is written and
+ * synced, what the others bring gathers in the next. */
+#ifndef STREAM_GROUP_H
+#define STREAM_GROUP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct group;
+
+/* For the log with this path, which must live as long as the group. It is opened when something is
+ * appended, and again after a failure. NULL when memory ran out. */
+struct group *group_new(const char *path);
+void group_free(struct group *group);
+
+/* Appends a line with its newline and returns when it is durable, with its offset. *cut is
+ * as log_append's, told to one thread of a batch. EX_IOERR when nothing was appended. */
+int group_append(struct group *group, const char *line, size_t len, uint64_t *offset,
+                 uint64_t *cut, struct error *error);
+
+#endif
