@@ -221,7 +221,7 @@ static int get_lines(struct query *query, struct error *error)
             result = get_line(query, &line, error);
         else if (got < 0)
             result = -1;
-        if (got == READ_PAUSE || writer_batch(query->out)->len >= 1 << 16)
+        if (result == 0 && (got == READ_PAUSE || writer_batch(query->out)->len >= 1 << 16))
             result = writer_commit(query->out, NULL, NULL, error);
         if (got == READ_PAUSE)
             inputs_wait(&input, 1);

@@ -1,7 +1,5 @@
 /* calc-handle: commands to events and rejections. */
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "base/diag.h"
 #include "output.h"
@@ -67,49 +65,50 @@ static void parse_options(struct handler *handler, int argc, char **argv)
         options_bad("unexpected argument '%s'", options.operands[0]);
 }
 
-/* Whether two names are of one file; the second one may not exist yet. */
-static bool same_file(const char *a, const char *b)
-{
-    struct stat first, second;
-
-    return strcmp(a, b) == 0 || (stat(a, &first) == 0 && stat(b, &second) == 0 &&
-                                 first.st_dev == second.st_dev && first.st_ino == second.st_ino &&
-                                 S_ISREG(first.st_mode));
-}
-
 /* What a log may be written to, so that no history is mixed with another. */
 static void check_streams(const struct handler *handler)
 {
-    const char *name[3] = {handler->commands, handler->events_name, handler->rejections_name};
-    const char *path[3] = {0};
-    enum stream_kind kind[3] = {STREAM_STDIO, STREAM_STDIO, STREAM_STDIO};
+    enum stream_kind input, events, rejections = STREAM_STDIO;
+    const char *path;
     struct error error;
 
-    for (int i = 0; i < 3; i++)
-        if (name[i] && stream_parse(name[i], &kind[i], &path[i], &error) < 0)
-            options_bad("%s", error.text);
-    if (kind[1] == STREAM_FILE && kind[2] != STREAM_FILE)
-        options_bad("with -o %s a log, rejections need a log of their own: -r FILE", name[1]);
-    if (kind[1] == STREAM_STDIO && name[2] && kind[2] == STREAM_STDIO)
+    if (stream_parse(handler->commands, &input, &path, &error) < 0 ||
+        stream_parse(handler->events_name, &events, &path, &error) < 0 ||
+        (handler->rejections_name &&
+         stream_parse(handler->rejections_name, &rejections, &path, &error) < 0))
+        options_bad("%s", error.text);
+    if (events == STREAM_FILE && rejections != STREAM_FILE)
+        options_bad("with -o %s a log, rejections need a log of their own: -r FILE",
+                    handler->events_name);
+    if (events == STREAM_STDIO && handler->rejections_name && rejections == STREAM_STDIO)
         options_bad("events and rejections can't both go to stdout");
-    for (int i = 0; i < 3; i++)
-        for (int j = i + 1; j < 3; j++)
-            if (kind[i] == STREAM_FILE && kind[j] == STREAM_FILE && same_file(path[i], path[j]))
-                options_bad("%s and %s are one file", name[i], name[j]);
+}
+
+/* Once the outputs are there: no file may be two of the three. */
+static void check_distinct(const struct handler *handler)
+{
+    const char *rejections = handler->rejections_name;
+
+    if (stream_is_same(handler->commands, handler->events_name))
+        options_bad("commands and events are one file");
+    if (rejections && stream_is_same(handler->commands, rejections))
+        options_bad("commands and rejections are one file");
+    if (rejections && stream_is_same(rejections, handler->events_name))
+        options_bad("events and rejections are one file");
 }
 
 static int open_all(struct handler *handler, struct error *error)
 {
-    bool log = false;
-    enum stream_kind kind;
-    const char *path;
+    bool resume;
 
-    if (stream_parse(handler->events_name, &kind, &path, error) < 0)
-        return -1;
-    log = kind == STREAM_FILE;
     state_init(&handler->state);
-    if (output_open(&handler->events, handler->events_name, log, error) < 0 ||
-        output_open(&handler->rejections, handler->rejections_name, log, error) < 0)
+    if (output_open(&handler->events, handler->events_name, error) < 0 ||
+        output_open(&handler->rejections, handler->rejections_name, error) < 0)
+        return -1;
+    check_distinct(handler);
+    resume = writer_is_log(handler->events.writer);
+    if (output_claim(&handler->events, handler->events_name, resume, error) < 0 ||
+        output_claim(&handler->rejections, handler->rejections_name, resume, error) < 0)
         return -1;
     return reader_open(handler->commands, handler->follow, &handler->input, error);
 }
@@ -147,27 +146,47 @@ static int handle(struct handler *handler, const struct line *record, struct err
     return output_put(output, from, error);
 }
 
-/* Whether enough waits to be written. While a log is still compared, little is: if it turns out to
- * differ, nothing must have changed. */
-static bool batch_is_full(struct handler *handler)
+static size_t waiting_bytes(struct handler *handler)
 {
-    size_t waiting = output_batch(&handler->events)->len + output_batch(&handler->rejections)->len;
-
-    if (output_comparing(&handler->events) || output_comparing(&handler->rejections))
-        return waiting >= UNCOMPARED_BYTES;
-    return waiting >= (writer_is_log(handler->events.writer) ? BATCH_BYTES : PIPE_BATCH_BYTES);
+    return output_batch(&handler->events)->len + output_batch(&handler->rejections)->len;
 }
 
-/* The input is made durable first: no outcome outlives its command. */
+static bool comparing(const struct handler *handler)
+{
+    return output_comparing(&handler->events) || output_comparing(&handler->rejections);
+}
+
+static bool batch_is_full(struct handler *handler)
+{
+    return waiting_bytes(handler) >=
+           (writer_is_log(handler->events.writer) ? BATCH_BYTES : PIPE_BATCH_BYTES);
+}
+
+/* The input is made durable first: no outcome outlives its command. While a log is still compared,
+ * what waits for the other one is held back: if they turn out to differ, nothing was changed. */
 static int commit(struct handler *handler, struct error *error)
 {
-    if (output_batch(&handler->events)->len + output_batch(&handler->rejections)->len == 0)
+    bool keeps = handler->events.lock >= 0 || handler->rejections.lock >= 0;
+
+    if (waiting_bytes(handler) == 0 ||
+        (comparing(handler) && waiting_bytes(handler) < UNCOMPARED_BYTES))
         return 0;
-    if (handler->events.lock >= 0 && reader_sync(handler->input, error) < 0)
+    if (keeps && reader_sync(handler->input, error) < 0)
         return -1;
     if (output_commit(&handler->events, error) < 0)
         return -1;
     return output_commit(&handler->rejections, error);
+}
+
+/* Nothing that a log holds may lie behind what the commands derive. A pipe that pauses isn't at its
+ * end. */
+static int check_end(struct handler *handler, int got, struct error *error)
+{
+    if (got != READ_END && !(got == READ_PAUSE && reader_is_file(handler->input)))
+        return 0;
+    if (output_check_end(&handler->events, error) < 0)
+        return -1;
+    return output_check_end(&handler->rejections, error);
 }
 
 static int run(struct handler *handler, struct error *error)
@@ -176,18 +195,11 @@ static int run(struct handler *handler, struct error *error)
 
     for (;;) {
         int got = reader_next(handler->input, &record, error);
-        if (got < 0)
+        if (got < 0 || (got == READ_RECORD && handle(handler, &record, error) < 0))
             return -1;
-        if (got == READ_RECORD) {
-            if (handle(handler, &record, error) < 0)
-                return -1;
-            if (!batch_is_full(handler))
-                continue;
-        } else if (output_check_end(&handler->events, error) < 0 ||
-                   output_check_end(&handler->rejections, error) < 0) {
-            return -1;
-        }
-        if (commit(handler, error) < 0)
+        if (got == READ_RECORD && !batch_is_full(handler) && !stop_asked())
+            continue;
+        if (check_end(handler, got, error) < 0 || commit(handler, error) < 0)
             return -1;
         if (got == READ_END || stop_asked())
             return 0;

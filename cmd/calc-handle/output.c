@@ -6,24 +6,10 @@
 #include "base/lock.h"
 #include "base/diag.h"
 
-int output_open(struct output *output, const char *name, bool resume, struct error *error)
+int output_open(struct output *output, const char *name, struct error *error)
 {
-    enum stream_kind kind;
-    const char *path;
-
     *output = (struct output){.lock = -1};
-    if (!name)
-        return 0;
-    if (stream_parse(name, &kind, &path, error) < 0)
-        return -1;
-    if (kind == STREAM_FILE &&
-        (output->lock = lock_for_life(path, ".lock", "calc-handle", error)) < 0)
-        return -1;
-    if (writer_open(name, &output->writer, error) < 0)
-        return -1;
-    if (kind == STREAM_FILE && resume)
-        return reader_open(name, false, &output->existing, error);
-    return 0;
+    return name ? writer_open(name, &output->writer, error) : 0;
 }
 
 void output_close(struct output *output)
@@ -40,74 +26,78 @@ struct buffer *output_batch(struct output *output)
     return output->writer ? writer_batch(output->writer) : &output->to_stderr;
 }
 
-/* The next whole line of the log, blank ones included; false at its end. */
-static int next_existing(struct output *output, struct line *line, struct error *error)
+/* Looks at the next line of the log; at its end there is nothing more to compare. */
+static int look_ahead(struct output *output, struct error *error)
 {
-    int result = reader_next(output->existing, line, error);
+    uint64_t start;
+    int result;
 
-    if (result == READ_RECORD && line->start != output->compared)
+    do /* an output's lock is held for moments only: a stop can wait */
+        result = reader_next(output->existing, &output->next, error);
+    while (result == READ_INTERRUPTED);
+    if (result < 0)
+        return -1;
+    start = result == READ_RECORD ? output->next.start : reader_offset(output->existing);
+    if (start != output->compared)
         return error_set(error, EX_DATAERR, "%s: a blank line at %llu, which no handler writes",
                          reader_name(output->existing), (unsigned long long)output->compared);
-    return result;
+    if (result == READ_END) {
+        reader_close(output->existing);
+        output->existing = NULL;
+    }
+    return 0;
 }
 
-static int differs(const struct output *output, const char *wanted, size_t wanted_len,
-                   const struct line *found, struct error *error)
+int output_claim(struct output *output, const char *name, bool resume, struct error *error)
 {
-    return error_set(error, EX_DATAERR,
-                     "%s at %llu is not what the commands derive; nothing was changed\n"
-                     "  derived: %.*s\n  found:   %.*s",
-                     reader_name(output->existing), (unsigned long long)output->compared,
-                     (int)(wanted_len > 300 ? 300 : wanted_len), wanted,
-                     (int)(found->len > 300 ? 300 : found->len), found->data);
+    enum stream_kind kind;
+    const char *path;
+
+    if (!output->writer || !writer_is_log(output->writer))
+        return 0;
+    if (stream_parse(name, &kind, &path, error) < 0)
+        return -1;
+    output->lock = lock_for_life(path, ".lock", "calc-handle", error);
+    if (output->lock < 0)
+        return -1;
+    if (!resume)
+        return 0;
+    if (reader_open(name, false, &output->existing, error) < 0)
+        return -1;
+    return look_ahead(output, error);
 }
 
 int output_put(struct output *output, size_t from, struct error *error)
 {
     struct buffer *batch = output_batch(output);
-    const char *wanted = batch->data + from;
+    const struct line *found = &output->next;
     size_t len = batch->len - from - 1; /* without its newline */
-    struct line found;
-    int result;
 
-    if (!output->existing)
-        return 0;
     if (batch->failed)
         return error_memory(error);
-    result = next_existing(output, &found, error);
-    if (result < 0)
-        return -1;
-    if (result == READ_END) {
-        reader_close(output->existing);
-        output->existing = NULL;
-        return 0;
-    }
-    if (found.oversize || found.len != len || memcmp(found.data, wanted, len) != 0)
-        return differs(output, wanted, len, &found, error);
-    output->compared = found.end;
-    batch->len = from;
-    return 0;
-}
-
-int output_check_end(struct output *output, struct error *error)
-{
-    struct line found;
-    int result;
-
     if (!output->existing)
         return 0;
-    result = next_existing(output, &found, error);
-    if (result < 0)
-        return -1;
-    if (result == READ_RECORD)
+    if (found->oversize || found->len != len || memcmp(found->data, batch->data + from, len) != 0)
         return error_set(error, EX_DATAERR,
-                         "%s goes on at %llu behind everything that the commands derive; "
-                         "nothing was changed\n  found:   %.*s",
+                         "%s at %llu is not what the commands derive; nothing was changed\n"
+                         "  derived: %.*s\n  found:   %.*s",
                          reader_name(output->existing), (unsigned long long)output->compared,
-                         (int)(found.len > 300 ? 300 : found.len), found.data);
-    reader_close(output->existing);
-    output->existing = NULL;
-    return 0;
+                         (int)(len > 300 ? 300 : len), batch->data + from,
+                         (int)(found->len > 300 ? 300 : found->len), found->data);
+    output->compared = found->end;
+    batch->len = from;
+    return look_ahead(output, error);
+}
+
+int output_check_end(const struct output *output, struct error *error)
+{
+    if (!output->existing)
+        return 0;
+    return error_set(error, EX_DATAERR,
+                     "%s goes on at %llu behind everything that the commands derive; "
+                     "nothing was changed\n  found:   %.*s",
+                     reader_name(output->existing), (unsigned long long)output->compared,
+                     (int)(output->next.len > 300 ? 300 : output->next.len), output->next.data);
 }
 
 bool output_comparing(const struct output *output)

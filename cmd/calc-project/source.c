@@ -61,8 +61,8 @@ int source_next(struct source *source, struct line *record, struct error *error)
         if (check(source, record, error) < 0)
             return -1;
     }
-    if (result >= 0 && source->phase != CHECKED &&
-        (result == READ_END || reader_is_file(source->reader)))
+    if (source->phase != CHECKED &&
+        (result == READ_END || (result == READ_PAUSE && reader_is_file(source->reader))))
         return error_set(error, EX_DATAERR,
                          "%s ends before %llu, which the view has reached; nothing was changed",
                          reader_name(source->reader),

@@ -160,20 +160,20 @@ static void parse_options(struct submitter *submitter, int argc, char **argv)
 
 static void check_options(struct submitter *submitter)
 {
-    enum stream_kind kind, input_kind = STREAM_STDIO;
-    const char *path, *input_path;
+    enum stream_kind kind, input_kind;
+    const char *path;
     struct error error;
 
     if (!submitter->input_name)
         submitter->input_name = "-";
     if (stream_parse(submitter->output_name, &kind, &path, &error) < 0 ||
-        stream_parse(submitter->input_name, &input_kind, &input_path, &error) < 0)
+        stream_parse(submitter->input_name, &input_kind, &path, &error) < 0)
         options_bad("%s", error.text);
     if (submitter->waits && kind == STREAM_STDIO)
         options_bad("--wait needs a log: -o COMMANDS");
     if (submitter->waits && (!submitter->folder || !*submitter->folder))
         options_bad("--wait needs a view: --view DIR, or CALC_VIEW");
-    if (kind == STREAM_FILE && input_kind == STREAM_FILE && strcmp(path, input_path) == 0)
+    if (!submitter->one_shot && stream_is_same(submitter->input_name, submitter->output_name))
         options_bad("input and output are one file");
 }
 
@@ -298,7 +298,8 @@ static int submit_lines(struct submitter *submitter, struct error *error)
         int got = reader_next(submitter->input, &line, error);
         if (got < 0 || (got == READ_RECORD && take_line(submitter, &line, error) < 0))
             return -1;
-        if (got == READ_RECORD && writer_batch(submitter->output)->len < full)
+        if (got == READ_INTERRUPTED ||
+            (got == READ_RECORD && writer_batch(submitter->output)->len < full))
             continue;
         if (commit(submitter, error) < 0)
             return -1;

@@ -94,7 +94,7 @@ static int look(struct reader *reader, struct error *error)
     int result;
 
     if (lock_take(reader->fd, LOCK_SHARED, error) < 0)
-        return errno == EINTR ? READ_PAUSE : -1;
+        return errno == EINTR ? READ_INTERRUPTED : -1;
     result = log_extent(reader->fd, file->visible, &size, &end);
     lock_drop(reader->fd);
     if (result < 0)
@@ -140,7 +140,7 @@ static int file_fill(struct reader *reader, struct error *error)
         room = file->visible - at;
     got = pread(reader->fd, to, room, (off_t)at);
     if (got < 0 && errno == EINTR)
-        return READ_PAUSE;
+        return READ_INTERRUPTED;
     if (got == 0)
         errno = EIO; /* it was cut below what the lock showed */
     if (got <= 0)

@@ -15,8 +15,10 @@ static int pipe_fill(struct reader *reader, struct error *error)
     if (poll(&input, 1, 0) == 0)
         return READ_PAUSE;
     got = read(reader->fd, at, room);
-    if (got < 0 && (errno == EINTR || errno == EAGAIN))
+    if (got < 0 && errno == EAGAIN)
         return READ_PAUSE;
+    if (got < 0 && errno == EINTR)
+        return READ_INTERRUPTED;
     if (got < 0)
         return error_errno(error, EX_IOERR, "can't read %s", reader->name);
     if (got == 0)

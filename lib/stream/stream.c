@@ -31,6 +31,26 @@ int stream_parse(const char *name, enum stream_kind *kind, const char **path,
     return 0;
 }
 
+/* What stands behind a name; "-" is the descriptor. False if nothing is there. */
+static bool stat_stream(const char *name, int descriptor, struct stat *status)
+{
+    enum stream_kind kind;
+    const char *path;
+    struct error error;
+
+    if (stream_parse(name, &kind, &path, &error) < 0)
+        return false;
+    return (kind == STREAM_STDIO ? fstat(descriptor, status) : stat(path, status)) == 0;
+}
+
+bool stream_is_same(const char *input, const char *output)
+{
+    struct stat in, out;
+
+    return stat_stream(input, STDIN_FILENO, &in) && stat_stream(output, STDOUT_FILENO, &out) &&
+           S_ISREG(in.st_mode) && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
+}
+
 /* A descriptor for the stream, -1 if it is a file that isn't there and may come. */
 static int open_input(enum stream_kind kind, const char *path, bool follow, int *fd,
                       struct error *error)

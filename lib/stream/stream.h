@@ -16,9 +16,13 @@ enum stream_kind { STREAM_STDIO, STREAM_FILE };
 int stream_parse(const char *name, enum stream_kind *kind, const char **path,
                  struct error *error);
 
+/* Whether what is read from `input` and what is written to `output` is one regular file, under
+ * whatever names. Two outputs can be compared, too, once they are there. */
+bool stream_is_same(const char *input, const char *output);
+
 /* --- reading --- */
 
-enum { READ_RECORD = 1, READ_PAUSE = 2, READ_END = 0 };
+enum { READ_END = 0, READ_RECORD, READ_PAUSE, READ_INTERRUPTED };
 
 struct reader;
 
@@ -36,6 +40,7 @@ void reader_skip(struct reader *reader, uint64_t offset);
  *   READ_RECORD  one was there
  *   READ_PAUSE   none is there now: flush what you owe, then wait with reader_wait()
  *   READ_END     none will come any more
+ *   READ_INTERRUPTED  a signal came before it was known: ask again, unless it said to stop
  *   -1           reading failed (EX_IOERR), or the log isn't what it was (EX_DATAERR) */
 int reader_next(struct reader *reader, struct line *record, struct error *error);
 

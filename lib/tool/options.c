@@ -1,6 +1,7 @@
 #include "tool/options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,17 @@
 
 static const char *program = "calc";
 
+/* Started without stdin, stdout or stderr, a program would get their numbers for the files that it
+ * opens, and write its answers into a log. What is missing fails when it is used; stderr is nowhere. */
+static void fill_standard_descriptors(void)
+{
+    static const int flags[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", flags[fd]) != fd)
+            exit(EX_IOERR);
+}
+
 void options_open(struct options *options, int argc, char **argv, const char *letters,
                   const struct option *longer, const char *help)
 {
@@ -21,6 +33,7 @@ void options_open(struct options *options, int argc, char **argv, const char *le
     diag_open(program);
     *options = (struct options){argc, argv, letters, longer, help, argv, 0, false};
     opterr = 0;
+    fill_standard_descriptors();
 }
 
 /* Whether an argument is -3 or -.5: no tool has an option that begins so. */
