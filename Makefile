@@ -2,23 +2,25 @@
 # make run        everything on one machine, on port 3030 (PORT=, DATA=)
 # make check      all tests, with what they need installed first (STRICT=1: a skip is a failure)
 # make bench      measurements beside their yardsticks
+# make soak       the long form of the fault loops;  make fuzz: 60 s a fuzzer
 # make lint       compilers, shells, manual pages, and which room includes which
 # make install    DESTDIR=, PREFIX=/usr/local
 # make clean
 
 VERSION = 0.1.0
 PREFIX = /usr/local
-B = build$(if $(SAN),/san)
+S := $(filter-out 0,$(SAN))
+B = build$(if $S,/san)
 CC = gcc
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings $(WERROR)
-HARDEN = $(if $(SAN),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer,\
+HARDEN = $(if $S,-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer,\
   -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE)
 CFLAGS = -O2 -g
 # no fused multiply-add: a result is the same bytes on every machine
 ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) -ffp-contract=off -MMD -MP -Ilib \
   -D_GNU_SOURCE -DCALC_VERSION='"$(VERSION)"'
 LIBS = -ljansson -luuid -llmdb -lfcgi -lpthread -lm
-LINK = $(CC) $(ALL_CFLAGS) $(if $(SAN),,-pie -Wl,-z,relro,-z,now) -Wl,--as-needed -o $@
+LINK = $(CC) $(ALL_CFLAGS) $(if $S,,-pie -Wl,-z,relro,-z,now) -Wl,--as-needed -o $@
 
 TOOLS := $(notdir $(wildcard cmd/*))
 LIB_OBJECTS := $(patsubst %.c,$B/%.o,$(wildcard lib/*/*.c))
@@ -47,6 +49,10 @@ run check:
 	./scripts/$@
 bench: all
 	./tests/bench/run
+soak: all
+	./tests/faults/soak.py --rounds 200
+fuzz:
+	./tests/fuzz/run 60
 lint:
 	$(MAKE) B=build/lint WERROR=-Werror CFLAGS=-O2 all tests
 	./scripts/lint
@@ -57,5 +63,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all tests run check bench lint install clean
+.PHONY: all tests run check bench soak fuzz lint install clean
 -include $(wildcard $B/lib/*/*.d $B/cmd/*/*.d $B/tests/unit/*.d)

@@ -265,7 +265,6 @@ static void get(struct api *api, const struct request *request, struct response 
                                       &error);
         snapshot_end(api, txn);
     }
-    response_header(response, "Cache-Control", "no-cache");
     if (result < 0) {
         diag_error("%s", error.text);
         response_problem(response, 503, "the view can't be read now");
@@ -311,8 +310,11 @@ static bool allows(const char *list, const char *method)
 void api_answer(struct api *api, struct request *request, struct response *response)
 {
     const char *methods;
+    int routed = request_route(request);
 
-    if (request_route(request) < 0) {
+    if (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0)
+        response_header(response, "Cache-Control", "no-cache");
+    if (routed < 0) {
         response_problem(response, 400, "the path can't be decoded");
         return;
     }

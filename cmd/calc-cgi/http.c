@@ -52,80 +52,98 @@ static int decode(const char *text, struct buffer *out)
     return 0;
 }
 
-/* The path that the client asked for. REQUEST_URI has it whatever the server rewrote; a server
- * without it gives the two decoded parts. */
-static int read_path(struct request *request)
+/* SCRIPT_NAME and PATH_INFO: decoded, and normalised by the server. */
+static int read_server_path(struct request *request)
 {
-    const char *uri = request_param(request, "REQUEST_URI"), *rest;
-    int result = 0;
+    const char *script = find(request, "SCRIPT_NAME"), *info = find(request, "PATH_INFO");
 
-    if (!uri) {
-        const char *script = find(request, "SCRIPT_NAME"), *info = find(request, "PATH_INFO");
-        buffer_append_text(&request->path, script ? script : "");
-        buffer_append_text(&request->path, info ? info : "");
-    } else {
-        rest = *uri == '/' ? NULL : strstr(uri, "://"); /* the absolute form, for proxies */
-        if (rest)
-            uri = strchr(rest + 3, '/');
-        result = decode(uri ? uri : "/", &request->path);
-    }
+    request->path.len = 0;
+    buffer_append_text(&request->path, script ? script : "");
+    buffer_append_text(&request->path, info ? info : "");
     buffer_append(&request->path, "", 1);
     if (request->path.failed)
         return -1;
     request->path.len--;
-    return result;
+    return 0;
 }
 
-static bool ends_segment(const char *path, size_t at)
+/* The path that the client asked for: REQUEST_URI has it, whatever the server rewrote. */
+static int read_path(struct request *request)
 {
-    return path[at] == '/' || path[at] == '\0';
+    const char *uri = request_param(request, "REQUEST_URI"), *rest;
+
+    if (!uri)
+        return read_server_path(request);
+    rest = *uri == '/' ? NULL : strstr(uri, "://"); /* the absolute form, for proxies */
+    if (rest)
+        uri = strchr(rest + 3, '/');
+    if (decode(uri ? uri : "/", &request->path) < 0)
+        return -1;
+    buffer_append(&request->path, "", 1);
+    if (request->path.failed)
+        return -1;
+    request->path.len--;
+    return 0;
 }
 
-/* How much of the path is the mount point: CALC_BASE, else SCRIPT_NAME. Stock nginx puts the whole
- * path into SCRIPT_NAME: there the route begins at the first "/values". Where a server rewrote the
- * path, what it put into PATH_INFO is the route. */
-static size_t mount_of(const struct request *request)
+/* The mount point: CALC_BASE, else SCRIPT_NAME. Stock nginx puts the whole path into SCRIPT_NAME:
+ * there the route begins at the first "/values". No slash at its end. */
+static size_t mount_of(const struct request *request, const char **mount)
 {
-    const char *path = request->path.data, *base = find(request, "CALC_BASE");
-    const char *info = request_param(request, "PATH_INFO"), *script, *values;
-    size_t len, info_len = info ? strlen(info) : 0;
+    const char *base = find(request, "CALC_BASE"), *script = find(request, "SCRIPT_NAME");
+    const char *values;
+    size_t len;
 
     if (!base)
         base = getenv("CALC_BASE");
-    if (base) {
-        len = strlen(base);
-        while (len && base[len - 1] == '/')
-            len--;
-        return strncmp(path, base, len) == 0 && ends_segment(path, len) ? len
-                                                                         : request->path.len;
-    }
-    script = find(request, "SCRIPT_NAME");
-    len = script ? strlen(script) : 0;
-    while (len && script[len - 1] == '/')
+    *mount = base ? base : script ? script : "";
+    len = strlen(*mount);
+    if (!base && script && !request_param(request, "PATH_INFO") &&
+        (values = strstr(script, "/values")))
+        len = (size_t)(values - script);
+    while (len && (*mount)[len - 1] == '/')
         len--;
-    if (!info && script && strcmp(script, path) == 0) {
-        values = strstr(path, "/values");
-        return values ? (size_t)(values - path) : len;
-    }
-    if (strncmp(path, script ? script : "", len) == 0 && ends_segment(path, len))
-        return len;
-    if (info && info_len <= request->path.len &&
-        strcmp(path + request->path.len - info_len, info) == 0)
-        return request->path.len - info_len;
-    return request->path.len;
+    return len;
+}
+
+static bool begins_with(const struct request *request, const char *mount, size_t len)
+{
+    const char *path = request->path.data;
+
+    return strncmp(path, mount, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* Finds the mount point in the path that was asked for or, where that was rewritten or climbs, in
+ * the server's. Without it there is no route. */
+static int find_mount(struct request *request, bool *found)
+{
+    const char *mount;
+
+    request->mount = mount_of(request, &mount);
+    *found = begins_with(request, mount, request->mount);
+    if (*found)
+        return 0;
+    if (read_server_path(request) < 0)
+        return -1;
+    *found = begins_with(request, mount, request->mount);
+    if (!*found)
+        request->mount = 0;
+    return 0;
 }
 
 int request_route(struct request *request)
 {
     const char *at;
+    bool found;
 
-    if (read_path(request) < 0)
-        return -1;
     request->method = request_param(request, "REQUEST_METHOD");
     if (!request->method)
         request->method = "GET";
-    request->mount = mount_of(request);
     request->route = ROUTE_NONE;
+    if (read_path(request) < 0 || find_mount(request, &found) < 0)
+        return -1;
+    if (!found)
+        return 0;
     at = request->path.data + request->mount;
     if (strncmp(at, "/values", 7) != 0)
         return 0;
@@ -155,17 +173,37 @@ static void drain(struct request *request, size_t most)
         most -= got > most ? most : got;
 }
 
+/* A chunked body that the server decoded as it came (Apache): its end is the end of the input. What
+ * a client that left had sent of it is no whole JSON object. */
+static int read_to_end(struct request *request)
+{
+    char *at = buffer_reserve(&request->body, BODY_MAX_BYTES + 2);
+    size_t got;
+
+    if (!at)
+        return 503;
+    while (request->body.len <= BODY_MAX_BYTES &&
+           (got = request->read(request->from, at + request->body.len,
+                                BODY_MAX_BYTES + 1 - request->body.len)) > 0)
+        request->body.len += got;
+    at[request->body.len] = '\0';
+    if (request->body.len <= BODY_MAX_BYTES)
+        return 0;
+    drain(request, 1 << 20);
+    return 413;
+}
+
 int request_read_body(struct request *request)
 {
     const char *text = request_param(request, "CONTENT_LENGTH");
     size_t length, got;
-    char *end, *at;
+    char *at;
 
     if (!text)
-        return 411;
+        return request_param(request, "HTTP_TRANSFER_ENCODING") ? read_to_end(request) : 411;
     if (strspn(text, "0123456789") != strlen(text))
         return 400;
-    length = strtoull(text, &end, 10); /* too large a number saturates */
+    length = strtoull(text, NULL, 10); /* too large a number saturates */
     if (length > BODY_MAX_BYTES) {
         drain(request, 1 << 20);
         return 413;
@@ -226,7 +264,7 @@ static void write_escaped(const char *text, size_t len, struct buffer *out)
                                 "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
     for (size_t i = 0; i < len; i++)
-        if (strchr(plain, text[i]))
+        if (text[i] && strchr(plain, text[i]))
             buffer_append(out, text + i, 1);
         else
             buffer_printf(out, "%%%02X", (unsigned char)text[i]);
