@@ -1,8 +1,5 @@
 #include "base/id.h"
 
-#include <time.h>
-#include <uuid/uuid.h>
-
 /* The value of a hexadecimal digit, 0xff for anything else. uuid_parse() of libuuid takes 200 ns
  * an id, which would be half of what a command costs; a unit test proves the two equal. */
 static const uint8_t hex_value[256] = {
@@ -45,22 +42,4 @@ void id_write(const struct id *id, char *text)
         text[place[i] + 1] = hex[id->bytes[i] & 15];
     }
     text[8] = text[13] = text[18] = text[23] = '-';
-}
-
-void id_new(struct id *id)
-{
-    struct timespec now;
-    uint64_t ms;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-    uuid_generate_random(id->bytes);
-    for (int i = 0; i < 6; i++)
-        id->bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
-    id->bytes[6] = (uint8_t)(0x70 | (id->bytes[6] & 0x0f));
-}
-
-void id_derive(const struct id *space, const void *name, size_t len, struct id *id)
-{
-    uuid_generate_sha1(id->bytes, space->bytes, name, len);
 }

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +107,7 @@ int64_t options_seconds(const char *name, const char *text)
     if (number_read(text, strlen(text), &seconds) != strlen(text) || !*text || seconds < 0 ||
         seconds > 1e9)
         options_bad("%s is a number of seconds, not '%s'", name, text);
-    return (int64_t)ceil(seconds * 1000);
+    return (int64_t)(seconds * 1000 + 0.999);
 }
 
 uint64_t options_count(const char *name, const char *text)
