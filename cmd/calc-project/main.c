@@ -25,7 +25,7 @@ static const char help[] =
     "\n"
     "See calc-project(1), calc-formats(5).\n";
 
-enum { BATCH_RECORDS = 16384, SKIPS = 64, OPTION_VIEW = OPTION_FIRST, OPTION_SKIP };
+enum { BATCH_RECORDS = 65536, SKIPS = 64, OPTION_VIEW = OPTION_FIRST, OPTION_SKIP };
 
 static const char *const log_names[VIEW_LOGS] = {"events", "rejections"};
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Address space is what a larger map costs, not disk: it always reaches this far beyond what is
- * used, which is more than a transaction of ours can take. */
-static const size_t headroom = (size_t)1 << 30;
+/* Address space is what a larger map costs, not disk. It always reaches this far beyond what is
+ * used: more than a batch of 65,536 records takes, each of which may copy three leaf pages. */
+static const size_t headroom = (size_t)2 << 30;
 
 struct db {
     MDB_env *env;
