@@ -38,9 +38,15 @@ void api_close(struct api *api)
 /* A media type, its parameters aside. No Content-Type means JSON. */
 static bool is_json(const char *type)
 {
-    size_t len = type ? strcspn(type, "; \t") : 0;
+    static const char json[] = "application/json";
+    size_t len = sizeof json - 1;
 
-    return !type || (len == 16 && strncasecmp(type, "application/json", len) == 0);
+    if (!type)
+        return true;
+    if (strncasecmp(type, json, len) != 0)
+        return false;
+    len += strspn(type + len, " \t");
+    return !type[len] || type[len] == ';';
 }
 
 static int read_body(struct request *request, struct response *response)
@@ -307,7 +313,7 @@ static bool allows(const char *list, const char *method)
     return false;
 }
 
-void api_answer(struct api *api, struct request *request, struct response *response)
+static void answer(struct api *api, struct request *request, struct response *response)
 {
     const char *methods;
     int routed = request_route(request);
@@ -332,4 +338,10 @@ void api_answer(struct api *api, struct request *request, struct response *respo
     } else {
         get(api, request, response);
     }
+}
+
+void api_answer(struct api *api, struct request *request, struct response *response)
+{
+    answer(api, request, response);
+    request_drain(request);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -42,6 +43,13 @@ static bool listens(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) == 0 && on;
 }
 
+static bool is_socket(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
 static int listen_on_path(const char *path, struct error *error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -55,7 +63,7 @@ static int listen_on_path(const char *path, struct error *error)
         close(fd);
         return error_set(error, EX_TEMPFAIL, "another process listens on %s", path);
     }
-    if (fd >= 0 && errno == ECONNREFUSED)
+    if (fd >= 0 && errno == ECONNREFUSED && is_socket(path))
         unlink(path); /* left by one that died */
     if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
         listen(fd, SOMAXCONN) == 0)
@@ -96,7 +104,7 @@ static bool is_path(const char *listen_on)
 
 void fastcgi_unlink(const char *listen_on)
 {
-    if (is_path(listen_on))
+    if (is_path(listen_on) && is_socket(listen_on))
         unlink(listen_on);
 }
 
@@ -138,12 +146,17 @@ static void answer(struct api *api, FCGX_Request *fcgx)
     request_release(&request);
 }
 
-/* Whether the web server, which keeps the connection, sends another request before we stop. */
-static bool sends_more(int fd)
+/* Whether the web server begins a request, or another one on a connection that it keeps, before we
+ * stop. */
+static bool sends_request(int fd)
 {
     struct pollfd wait[] = {{.fd = fd, .events = POLLIN}, {.fd = stop_fd(), .events = POLLIN}};
+    int ready;
 
-    return poll(wait, 2, -1) > 0 && wait[0].revents && !wait[1].revents;
+    do
+        ready = poll(wait, 2, -1);
+    while (ready < 0 && errno == EINTR);
+    return wait[0].revents != 0;
 }
 
 static void serve_connection(struct api *api, int fd)
@@ -156,12 +169,12 @@ static void serve_connection(struct api *api, int fd)
     FCGX_InitRequest(&request, -1, 0); /* no socket to accept from: it returns when this one ends */
     request.ipcFd = fd;
     request.keepConnection = 1; /* else FCGX_Accept_r begins by closing it */
-    do {
+    while (request.ipcFd >= 0 && sends_request(request.ipcFd)) {
         if (FCGX_Accept_r(&request) < 0)
             break;
         answer(api, &request);
         FCGX_Finish_r(&request);
-    } while (request.ipcFd >= 0 && sends_more(request.ipcFd));
+    }
     FCGX_Free(&request, 1);
 }
 

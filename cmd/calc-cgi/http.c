@@ -1,6 +1,7 @@
 #include "http.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,16 @@ static int read_path(struct request *request)
     return 0;
 }
 
+/* The first place in a path where a whole segment stands. */
+static const char *find_segment(const char *path, const char *segment)
+{
+    size_t len = strlen(segment);
+
+    while ((path = strstr(path, segment)) && path[len] && path[len] != '/')
+        path += len;
+    return path;
+}
+
 /* The mount point: CALC_BASE, else SCRIPT_NAME. Stock nginx puts the whole path into SCRIPT_NAME:
  * there the route begins at the first "/values". No slash at its end. */
 static size_t mount_of(const struct request *request, const char **mount)
@@ -99,7 +110,7 @@ static size_t mount_of(const struct request *request, const char **mount)
     *mount = base ? base : script ? script : "";
     len = strlen(*mount);
     if (!base && script && !request_param(request, "PATH_INFO") &&
-        (values = strstr(script, "/values")))
+        (values = find_segment(script, "/values")))
         len = (size_t)(values - script);
     while (len && (*mount)[len - 1] == '/')
         len--;
@@ -163,14 +174,28 @@ int request_route(struct request *request)
     return 0;
 }
 
-/* Reads on, up to `most` bytes, so that a server that is still sending isn't cut off. */
-static void drain(struct request *request, size_t most)
+static size_t read_some(struct request *request, char *to, size_t room)
 {
-    char scratch[4096];
-    size_t got;
+    size_t got = request->read(request->from, to, room);
 
-    while (most && (got = request->read(request->from, scratch, sizeof scratch)) > 0)
-        most -= got > most ? most : got;
+    request->taken += got;
+    request->ended |= got == 0;
+    return got;
+}
+
+void request_drain(struct request *request)
+{
+    const char *text = request_param(request, "CONTENT_LENGTH");
+    bool chunked = !text && request_param(request, "HTTP_TRANSFER_ENCODING");
+    size_t announced = chunked ? SIZE_MAX : text ? strtoull(text, NULL, 10) : 0;
+    char scratch[8192];
+
+    if (announced > DRAIN_MAX_BYTES)
+        announced = DRAIN_MAX_BYTES;
+    while (!request->ended && request->taken < announced) {
+        size_t room = announced - request->taken;
+        read_some(request, scratch, room < sizeof scratch ? room : sizeof scratch);
+    }
 }
 
 /* A chunked body that the server decoded as it came (Apache): its end is the end of the input. What
@@ -183,14 +208,11 @@ static int read_to_end(struct request *request)
     if (!at)
         return 503;
     while (request->body.len <= BODY_MAX_BYTES &&
-           (got = request->read(request->from, at + request->body.len,
-                                BODY_MAX_BYTES + 1 - request->body.len)) > 0)
+           (got = read_some(request, at + request->body.len,
+                            BODY_MAX_BYTES + 1 - request->body.len)) > 0)
         request->body.len += got;
     at[request->body.len] = '\0';
-    if (request->body.len <= BODY_MAX_BYTES)
-        return 0;
-    drain(request, 1 << 20);
-    return 413;
+    return request->body.len <= BODY_MAX_BYTES ? 0 : 413;
 }
 
 int request_read_body(struct request *request)
@@ -204,15 +226,13 @@ int request_read_body(struct request *request)
     if (strspn(text, "0123456789") != strlen(text))
         return 400;
     length = strtoull(text, NULL, 10); /* too large a number saturates */
-    if (length > BODY_MAX_BYTES) {
-        drain(request, 1 << 20);
+    if (length > BODY_MAX_BYTES)
         return 413;
-    }
     at = buffer_reserve(&request->body, length + 1);
     if (!at)
         return 503;
     while (request->body.len < length) {
-        got = request->read(request->from, at + request->body.len, length - request->body.len);
+        got = read_some(request, at + request->body.len, length - request->body.len);
         if (!got)
             return 400; /* the client left */
         request->body.len += got;

@@ -8,7 +8,7 @@
 #include "base/buffer.h"
 #include "base/id.h"
 
-enum { BODY_MAX_BYTES = 65536 };
+enum { BODY_MAX_BYTES = 65536, DRAIN_MAX_BYTES = 1 << 20 };
 
 /* What a path leads to. */
 enum route { ROUTE_NONE, ROUTE_VALUES, ROUTE_VALUE, ROUTE_COMMAND };
@@ -24,6 +24,8 @@ struct request {
     enum route route;
     struct id value_id, command_id;
     struct buffer body; /* with a NUL behind it */
+    size_t taken;       /* bytes of the body that were read */
+    bool ended;         /* its end was seen */
 };
 
 struct response {
@@ -37,6 +39,10 @@ const char *request_param(const struct request *request, const char *name);
 
 /* Takes the path apart: mount point, route and ids. -1 if it can't be decoded. */
 int request_route(struct request *request);
+
+/* Reads and lets go, up to a bound, what was announced of the body and not read: a server that is
+ * still sending when a CGI program ends may lose the answer. */
+void request_drain(struct request *request);
 
 /* Reads the body that Content-Length announces. 0, or the status to answer with: 411, 413, 400. */
 int request_read_body(struct request *request);

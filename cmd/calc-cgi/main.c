@@ -74,7 +74,7 @@ int main(int argc, char **argv)
     const char *listen_on = NULL;
     struct options options;
     struct api api;
-    int option, socket, status = EXIT_OK;
+    int option, socket, status;
 
     options_open(&options, argc, argv, "+:", longer, help);
     while ((option = options_next(&options)) != OPTION_END)
@@ -82,25 +82,22 @@ int main(int argc, char **argv)
             listen_on = optarg;
     if (options.operand_count)
         options_bad("unexpected argument '%s'", options.operands[0]);
-    socket = fastcgi_socket(listen_on, &error);
+    if (api_open(&api, &settings) < 0)
+        diag_error("%s", settings.text);
+    status = settings.status;
+    socket = listen_on && settings.status ? -1 : fastcgi_socket(listen_on, &error);
     if (socket == -2 && !getenv("GATEWAY_INTERFACE") && !getenv("REQUEST_METHOD"))
         options_bad("this is no CGI request, and no socket to listen on was given");
-    if (api_open(&api, &settings) < 0) {
-        diag_error("%s", settings.text);
-        status = settings.status;
-    }
-    if (socket == -2) {
-        if (serve_cgi(&api, &settings, &error) < 0)
-            status = error.status;
-    } else if (socket < 0) {
-        status = error.status;
-    } else if (status == EXIT_OK && fastcgi_serve(&api, socket, &error) < 0) {
-        status = error.status;
-    }
-    if (error.status)
+    if (socket == -2)
+        serve_cgi(&api, &settings, &error);
+    else if (socket >= 0 && !settings.status)
+        fastcgi_serve(&api, socket, &error);
+    if (error.status) {
         diag_error("%s", error.text);
-    else if (listen_on && status == EXIT_OK)
+        status = error.status;
+    } else if (listen_on && !status) {
         fastcgi_unlink(listen_on);
+    }
     api_close(&api);
     return status;
 }

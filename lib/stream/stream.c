@@ -47,6 +47,8 @@ bool stream_is_same(const char *input, const char *output)
 {
     struct stat in, out;
 
+    if (strcmp(input, "-") != 0 && strcmp(input, output) == 0)
+        return true; /* whether it is there yet or not */
     return stat_stream(input, STDIN_FILENO, &in) && stat_stream(output, STDOUT_FILENO, &out) &&
            S_ISREG(in.st_mode) && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
 }

@@ -16,8 +16,8 @@ enum stream_kind { STREAM_STDIO, STREAM_FILE };
 int stream_parse(const char *name, enum stream_kind *kind, const char **path,
                  struct error *error);
 
-/* Whether what is read from `input` and what is written to `output` is one regular file, under
- * whatever names. Two outputs can be compared, too, once they are there. */
+/* Whether what is read from `input` and what is written to `output` is one file: by one name, or one
+ * regular file under whatever names. Two outputs can be compared, too, once they are there. */
 bool stream_is_same(const char *input, const char *output);
 
 /* --- reading --- */
