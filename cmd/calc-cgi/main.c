@@ -82,12 +82,14 @@ int main(int argc, char **argv)
             listen_on = optarg;
     if (options.operand_count)
         options_bad("unexpected argument '%s'", options.operands[0]);
-    if (api_open(&api, &settings) < 0)
-        diag_error("%s", settings.text);
-    status = settings.status;
-    socket = listen_on && settings.status ? -1 : fastcgi_socket(listen_on, &error);
+    socket = listen_on ? -1 : fastcgi_socket(NULL, &error);
     if (socket == -2 && !getenv("GATEWAY_INTERFACE") && !getenv("REQUEST_METHOD"))
         options_bad("this is no CGI request, and no socket to listen on was given");
+    if (api_open(&api, &settings) < 0)
+        diag_error("%s", settings.text);
+    else if (listen_on)
+        socket = fastcgi_socket(listen_on, &error);
+    status = settings.status;
     if (socket == -2)
         serve_cgi(&api, &settings, &error);
     else if (socket >= 0 && !settings.status)

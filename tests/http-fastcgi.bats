@@ -1,0 +1,177 @@
+# calc-cgi as FastCGI, without a web server: how it gets its socket, and how it ends. cgi-fcgi of
+# libfcgi-bin sends the requests.
+
+# shellcheck disable=SC2154,SC2034 # http/servers.bash sets and reads them
+load helper
+load http/servers
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    needs cgi-fcgi python3 setsid pgrep
+    export CALC_COMMANDS=$PWD/commands CALC_VIEW=$PWD/view
+    id=0198c0de-0000-7000-8000-000000000001
+}
+
+teardown() {
+    end_groups
+    end_started
+    if [ -z "${BATS_TEST_COMPLETED-}" ] && [ -s log ]; then
+        tail -n 20 log
+    fi
+}
+
+# ask SOCKET METHOD PATH [BODY] [NAME=VALUE...]: the answer goes to ./answer.
+ask() {
+    local body=${4-}
+    printf %s "$body" | env -i PATH="$PATH" REQUEST_METHOD="$2" REQUEST_URI="$3" SCRIPT_NAME= \
+        CONTENT_LENGTH="${#body}" "${@:5}" cgi-fcgi -bind -connect "$1" >answer
+}
+
+answers() {
+    ask "$1" GET /nothing 2>/dev/null && grep -q '^Status: 404' answer
+}
+
+creates() {
+    ask "$1" POST /values '{"value":1}'
+    grep -q '^Status: 202' answer
+    [ "$(wc -l <commands)" -eq "${2-1}" ]
+}
+
+@test "it listens on a Unix socket, and removes it at its end" {
+    start_listener socket
+    creates socket
+    kill -TERM "$listener"
+    status_of 0 wait "$listener"
+    [ ! -e socket ]
+}
+
+@test "it listens on a port" {
+    port=$(free_port)
+    for where in "127.0.0.1:$port" ":$port"; do
+        in_group calc-cgi --listen "$where" 2>>log
+        until_true 10 answers "127.0.0.1:$port"
+        kill -TERM "${groups[-1]}"
+        status_of 0 wait "${groups[-1]}"
+    done
+}
+
+@test "it listens on fd 0 where that is a socket, as lighttpd and spawn-fcgi give it" {
+    in_group "$here/listen.py" socket stdin calc-cgi 2>>log
+    until_true 10 test -S socket
+    creates socket
+    kill -TERM "${groups[-1]}"
+    status_of 0 wait "${groups[-1]}"
+}
+
+@test "it listens on the socket that systemd gives" {
+    in_group "$here/listen.py" socket systemd calc-cgi 2>>log
+    until_true 10 test -S socket
+    creates socket
+    kill -TERM "${groups[-1]}"
+    status_of 0 wait "${groups[-1]}"
+    # it is systemd's, which keeps it
+    [ -S socket ]
+}
+
+@test "a systemd socket for another process is not taken" {
+    status_of 64 "$here/listen.py" socket other timeout 5 calc-cgi </dev/null 2>log
+}
+
+@test "SIGINT ends it like SIGTERM" {
+    # a background job of a shell ignores SIGINT until somebody says otherwise
+    in_group env --default-signal=INT calc-cgi --listen socket 2>>log
+    until_true 10 answers socket
+    kill -INT "${groups[-1]}"
+    status_of 0 wait "${groups[-1]}"
+}
+
+@test "a request under way is answered before SIGTERM ends it" {
+    start_listener socket
+    printf '{"value":1}' | "$here/fcgi.py" socket --in-body "$listener" REQUEST_METHOD=POST \
+        REQUEST_URI=/values SCRIPT_NAME= CONTENT_LENGTH=11 >answer
+    grep -q '^Status: 202' answer
+    status_of 0 wait "$listener"
+    [ "$(wc -l <commands)" -eq 1 ]
+}
+
+@test "a connection that is kept and idle doesn't hold up SIGTERM" {
+    start_listener socket
+    "$here/fcgi.py" socket --when-idle "$listener" REQUEST_METHOD=GET REQUEST_URI=/nothing \
+        SCRIPT_NAME= CONTENT_LENGTH=0 </dev/null >answer
+    grep -q '^Status: 404' answer
+    status_of 0 wait "$listener"
+}
+
+@test "a socket that a killed process left is taken over" {
+    start_listener socket
+    kill -KILL "$listener"
+    wait "$listener" || true
+    [ -S socket ]
+    in_group calc-cgi --listen socket 2>>log
+    until_true 10 answers socket
+}
+
+@test "a socket that another process listens on is left alone" {
+    start_listener socket
+    status_of 75 timeout 5 calc-cgi --listen socket 2>errors
+    grep -q socket errors
+    creates socket
+}
+
+@test "a file in the socket's place is left alone" {
+    echo precious >socket
+    status_of 74 timeout 5 calc-cgi --listen socket 2>errors
+    [ "$(cat socket)" = precious ]
+}
+
+@test "a place where it can't listen is an error at once" {
+    status_of 74 timeout 5 calc-cgi --listen missing/socket 2>errors
+    status_of 64 timeout 5 calc-cgi --listen "$(printf 'x%.0s' {1..200})" 2>errors
+    status_of 64 timeout 5 calc-cgi --listen 127.0.0.1:none 2>errors
+}
+
+@test "missing settings are an error at once" {
+    status_of 78 env -u CALC_COMMANDS timeout 5 calc-cgi --listen socket 2>errors
+    grep -q CALC_COMMANDS errors
+    [ ! -e socket ]
+    status_of 78 env -u CALC_VIEW timeout 5 calc-cgi --listen socket 2>errors
+    [ ! -e socket ]
+}
+
+@test "each request has its own mount and its own user" {
+    start_listener socket
+    ask socket POST /a/values '{"value":1}' SCRIPT_NAME=/a REMOTE_USER=ann
+    grep -q '^Location: /a/values/' answer
+    ask socket POST /b/values '{"value":1}' CALC_BASE=/b REMOTE_USER=
+    grep -q '^Location: /b/values/' answer
+    ask socket POST /values '{"value":1}' REMOTE_USER=bob
+    grep -q '^Location: /values/' answer
+    [ "$(jq -c .actor commands | paste -sd' ')" = '"ann" null "bob"' ]
+}
+
+@test "the view may come later than the first request" {
+    start_listener socket
+    ask socket GET "/values/$id"
+    grep -q '^Status: 503' answer
+    : >events
+    : >rejections
+    calc-project -i events -r rejections --view view
+    ask socket GET "/values/$id"
+    grep -q '^Status: 404' answer
+}
+
+@test "a view that was made anew is read anew" {
+    start_listener socket
+    ask socket POST /values '{"value":1}'
+    value=$(jq -r .data.value_id commands)
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+    ask socket GET "/values/$value"
+    grep -q '^Status: 200' answer
+    rm -r view
+    ask socket GET "/values/$value"
+    grep -q '^Status: 503' answer
+    calc-project -i events -r rejections --view view
+    ask socket GET "/values/$value"
+    grep -q '^Status: 200' answer
+}
