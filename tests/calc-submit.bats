@@ -585,3 +585,15 @@ limited() {
     CALC_VIEW=view run -0 calc-submit -o log --wait 20 create 7
     [[ ${lines[1]} == *'"status":"applied"'* ]]
 }
+
+@test "a create under the same id makes the same value, so a retry is applied once" {
+    id=0193a000-0000-7000-8000-000000000001
+    for _ in 1 2; do
+        calc-submit --id $id create 7
+        echo '{"id":"'$id'","value":7}' | calc-submit
+    done >commands
+    calc-handle <commands >events 2>rejections
+    [ "$(wc -l <commands)" -eq 4 ]
+    [ "$(wc -l <events)" -eq 1 ]
+    [ ! -s rejections ]
+}

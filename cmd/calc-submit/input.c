@@ -2,18 +2,33 @@
 
 #include "calc/message.h"
 
+void input_value_id(struct command *command, bool id_given)
+{
+    char name[6 + ID_TEXT + 1] = "value\n";
+
+    if (!id_given) {
+        id_new(&command->value_id);
+        return;
+    }
+    id_write(&command->id, name + 6);
+    name[6 + ID_TEXT] = '\n';
+    id_derive(&calc_namespace, name, sizeof name, &command->value_id);
+    memcpy(command->value_id.bytes, command->id.bytes, 6); /* as ordered by time as that one */
+    command->value_id.bytes[6] = (uint8_t)(0x70 | (command->value_id.bytes[6] & 0x0f));
+}
+
 /* {"value":7} creates, {"value_id":...,"operation":"ADD","value":3} updates. */
 static int read_short(const struct json *object, const char *line, size_t len,
                       struct command *command, struct error *error)
 {
-    bool create = !json_has(object, "operation");
+    bool create = !json_has(object, "operation"), id_given = json_get(object, "id") != NULL;
 
-    if (!json_get(object, "id"))
+    if (!id_given)
         id_new(&command->id);
     else if (message_read_id(object, "id", &command->id, error) < 0)
         return -1;
     if (create && !json_get(object, "value_id"))
-        id_new(&command->value_id);
+        input_value_id(command, id_given);
     else if (message_read_id(object, "value_id", &command->value_id, error) < 0)
         return -1;
     if (message_read_data(object, create, &command->action, &command->value, error) < 0)

@@ -9,4 +9,8 @@
 int input_parse(const char *line, size_t len, int64_t now, struct command *command,
                 struct error *error);
 
+/* The id of the value that a create makes: a new one or, where the command's id was given, one that
+ * follows from it, so that a retry under the same id is one. */
+void input_value_id(struct command *command, bool id_given);
+
 #endif

@@ -23,7 +23,7 @@ static const char help[] =
     "  -o, --output STREAM       commands; '-' (stdout) by default\n"
     "      --wait SECONDS        after the acknowledgement, wait for the outcome and print it\n"
     "      --view DIR            the view in which it appears; $CALC_VIEW by default\n"
-    "      --id UUID             the command's id (a retry has the same); random by default\n"
+    "      --id UUID             the command's id (a retry has the same); a new one by default\n"
     "      --expected-version N  only if the value is at this version; 0: must not exist\n"
     "      --actor NAME          who asks\n"
     "      --help, --version\n"
@@ -91,8 +91,10 @@ static void parse_command(struct submitter *submitter, const struct options *opt
     number = options->operands[wanted - 1];
     if (!read_number(number, &command->value))
         options_bad("'%s' is no finite decimal number", number);
+    if (!submitter->has_id)
+        id_new(&command->id);
     if (action == ACTION_CREATE)
-        id_new(&command->value_id);
+        input_value_id(command, submitter->has_id);
     else if (id_parse(options->operands[1], strlen(options->operands[1]), &command->value_id) < 0)
         options_bad("a value's id is a UUID, not '%s'", options->operands[1]);
 }
@@ -323,8 +325,6 @@ static int submit(struct submitter *submitter, struct error *error)
         return -1;
     if (!submitter->one_shot)
         return submit_lines(submitter, error);
-    if (!submitter->has_id)
-        id_new(&submitter->command.id);
     submitter->command.timestamp = timestamp_now();
     if (add(submitter, &submitter->command, error) < 0)
         return -1;

@@ -71,7 +71,11 @@ int db_open(const char *folder, const char *const *tables, bool write, struct db
         code = mdb_env_open(db->env, folder, (write ? 0 : MDB_RDONLY) | MDB_NOTLS, 0666);
     if (!code)
         code = mdb_reader_check(db->env, &cleared);
-    if (code)
+    if (code == EACCES && !write)
+        error_set(error, EX_IOERR,
+                  "%s: permission denied: who reads it must be able to write its lock.mdb, where "
+                  "readers register", folder);
+    else if (code)
         failed(code, folder, error);
     else if (open_tables(db, tables, write, error) == 0) {
         *out = db;

@@ -220,7 +220,7 @@ class Round:
         self.seed, self.seconds, self.stats = seed, seconds, stats
         self.rng = random.Random(f"{seed}/chaos")
         self.ending, self.gate = threading.Event(), threading.Event()
-        self.load = Load()
+        self.load, self.full_until = Load(), {}
         self.handler = Part("handler", tool("calc-handle", "-f", "-i", "commands", "-o", "events", "-r", "rejections"))
         self.projector = Part("projector", tool("calc-project", "-f", "-i", "events", "-r", "rejections",
                                                 "--view", "view"))
@@ -254,7 +254,7 @@ class Round:
 
     def end_politely(self):
         part = self.rng.choice(self.services)
-        part.end()
+        part.end((0, os.EX_IOERR) if self.recently_full(part) else (0,))
         self.stats["SIGTERM"] += 1
         part.start()
 
@@ -273,15 +273,22 @@ class Round:
         while part.process.poll() is None and time.monotonic() < deadline:
             self.ending.wait(0.005)
         part.limit(None)
+        self.full_until[part] = time.monotonic() + 5  # who met it may still be on its way out
         self.revive_full(part)
 
+    def recently_full(self, part):
+        return part.full and time.monotonic() < self.full_until.get(part, 0)
+
     def revive_full(self, part):
-        if part.process.poll() is not None:
-            part.check(part.process.poll(), (os.EX_IOERR,))
-            if not tail(part.name + ".err", 300).rstrip().endswith("File too large"):
-                raise Failure(f"{part.name} doesn't say why it ended: {tail(part.name + '.err')}")
-            self.stats["full disks met"] += 1
-            part.start()
+        status = part.process.poll()
+        if status is None or part.killed or not self.recently_full(part):
+            return
+        part.check(status, (os.EX_IOERR,))
+        # LMDB calls a short write an I/O error
+        if not tail(part.name + ".err", 300).rstrip().endswith(("File too large", "Input/output error")):
+            raise Failure(f"{part.name} doesn't say why it ended: {tail(part.name + '.err')}")
+        self.stats["full disks met"] += 1
+        part.start()
 
     def torn_output(self):
         self.handler.kill()
@@ -336,6 +343,7 @@ class Round:
             if worker.failure:
                 raise worker.failure
         for part in self.services + [self.witness]:
+            self.revive_full(part)
             if part.process.poll() is not None:
                 raise Failure(f"{part.name} ended by itself, exit status {part.process.poll()}\n"
                               f"{tail(part.name + '.err')}")
@@ -374,7 +382,7 @@ class Round:
         last = acks[-1][0].encode()
         until("the witness prints the last event", lambda: last in pathlib.Path("witness.events").read_bytes()[-1000:])
         for part in self.services + [self.witness]:
-            part.end()
+            part.end((0, os.EX_IOERR) if self.recently_full(part) else (0,))
         run(tool("calc-handle", "-i", "commands", "-o", "events", "-r", "rejections"))
         run(tool("calc-project", "-i", "events", "-r", "rejections", "--view", "view"))
         return acks
