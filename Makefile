@@ -54,8 +54,8 @@ soak: all
 fuzz:
 	./tests/fuzz/run 60
 lint:
-	$(MAKE) B=build/lint WERROR=-Werror CFLAGS=-O2 all tests
-	./scripts/lint
+	@$(MAKE) --no-print-directory B=build/lint WERROR=-Werror CFLAGS=-O2 all tests
+	@./scripts/lint
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(foreach s,1 5 7 8,$(DESTDIR)$(PREFIX)/share/man/man$s)
 	install $(TOOLS:%=$B/bin/%) $(DESTDIR)$(PREFIX)/bin
