@@ -637,7 +637,7 @@ traced() {
     cp whole.events events
     cp whole.rejections rejections
     exec 8<commands
-    flock 8
+    hold_lock 8
     calc-handle -f -i commands -o events -r rejections 2>errors 3>&- 8<&- &
     started+=($!)
     until_true 10 grep -qE -- "-> FLOCK .*:$(stat -c %i commands) " /proc/locks

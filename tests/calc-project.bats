@@ -495,7 +495,7 @@ refuses() {
     : >rejections
     project -r rejections
     exec 8<events
-    flock 8
+    hold_lock 8
     calc-project -f -i events -r rejections --view view 2>errors 3>&- 8<&- &
     started+=($!)
     until_true 10 grep -qE -- "-> FLOCK .*:$(stat -c %i events) " /proc/locks

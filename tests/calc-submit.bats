@@ -376,7 +376,7 @@ limited() {
 @test "a log that another process has locked is waited for" {
     : >log
     exec 8<log
-    flock 8
+    hold_lock 8
     background calc-submit -o log create 7 >out 8<&-
     inode=$(stat -c %i log)
     until_true 10 grep -qE -- "-> FLOCK .*:$inode " /proc/locks

@@ -32,16 +32,18 @@ background() {
 # ends the processes that the test started, and waits for them.
 end_started() {
     local id
-    for id in "${started[@]}"; do
+    for id in "${started[@]}" "${holders[@]}"; do
         kill "$id" 2>/dev/null || true
     done
-    for id in "${started[@]}"; do
+    for id in "${started[@]}" "${holders[@]}"; do
         wait "$id" 2>/dev/null || true
     done
     started=()
+    holders=()
 }
 
 started=()
+holders=()
 
 teardown() {
     end_started
@@ -64,4 +66,18 @@ needs() {
     for program; do
         command -v "$program" >/dev/null || skip "$program is not installed"
     done
+}
+
+# hold_lock FD [-s]: takes the flock of an open file, exclusive or shared, by a process that stays:
+# /proc/locks doesn't show who waits for a lock whose owner has ended, unless its pid namespace is
+# the first one. `flock -u FD` gives it back.
+hold_lock() {
+    local held=$BATS_TEST_TMPDIR/.held
+    rm -f "$held"
+    # shellcheck disable=SC2016 # Perl's own variables
+    perl -MFcntl=:flock -e 'my ($fd, $kind, $held) = @ARGV;
+        open my $file, "<&=", $fd or die; flock $file, $kind eq "-s" ? LOCK_SH : LOCK_EX or die;
+        open my $said, ">", $held or die; close $said; sleep 600' "$1" "${2:--x}" "$held" 3>&- &
+    holders+=($!)
+    until_true 10 test -e "$held"
 }

@@ -40,7 +40,7 @@ traced() {
 @test "a reader waits for a writer that hasn't synced, and sees its records after" {
     echo "$line" >log
     exec 8>>log
-    flock 8
+    hold_lock 8
     echo "${line/7.0/8.0}" >&8
     read_log
     until_true 10 waiting FLOCK 1
@@ -54,7 +54,7 @@ traced() {
     echo "$line" >log
     size=$(stat -c %s log)
     exec 8>>log
-    flock 8
+    hold_lock 8
     yes "$line" | head -n 1000 >&8
     read_log
     until_true 10 waiting FLOCK 1
@@ -72,7 +72,7 @@ traced() {
     started+=($!)
     until_true 10 has_lines found 1
     exec 8>>log
-    flock 8
+    hold_lock 8
     yes "$line" | head -n 1000 >&8
     until_true 10 waiting FLOCK 1
     truncate -s "$size" log
@@ -87,7 +87,7 @@ traced() {
 @test "readers share the lock" {
     echo "$line" >log
     exec 8<log
-    flock -s 8
+    hold_lock 8 -s
     read_log
     wait "$reader"
     has_lines found 1
@@ -96,7 +96,7 @@ traced() {
 @test "a reader that comes while a writer waits stands behind it" {
     echo "$line" >log
     exec 8<log
-    flock -s 8
+    hold_lock 8 -s
     calc-submit -o log add $value 1 >out 3>&- 8<&- &
     started+=($!)
     until_true 10 waiting FLOCK 1
@@ -111,7 +111,7 @@ traced() {
 @test "a writer that comes while a reader waits stands behind it" {
     echo "$line" >log
     exec 8<log
-    flock 8
+    hold_lock 8
     read_log
     until_true 10 waiting FLOCK 1
     calc-submit -o log add $value 1 >out 3>&- 8<&- &
@@ -246,7 +246,7 @@ traced() {
     echo "$line" >log
     cp log before
     exec 8<log
-    flock 8
+    hold_lock 8
     calc-submit -o log add $value 1 >out 3>&- 8<&- &
     started+=($!)
     until_true 10 waiting FLOCK 1
