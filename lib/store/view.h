@@ -2,7 +2,7 @@
  * readers in other processes see whole batches.
  *
  *   DIR/current -> 1        the copy in use, a symbolic link
- *   DIR/1/data.mdb          an LMDB environment; its tables are drawn in view.c
+ *   DIR/1/data.mdb          an LMDB environment; its tables are drawn in view_records.h
  *   DIR/projector.lock      held by the projector for life
  *   DIR/wake                touched after each commit, so that waiting readers look again */
 #ifndef STORE_VIEW_H

@@ -1,0 +1,51 @@
+/* Waiting for a view to change. */
+#include <poll.h>
+#include <stdio.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "store/view.h"
+
+static void watch(struct view_waiter *waiter)
+{
+    char path[4096 + 8];
+
+    if (waiter->fd < 0)
+        waiter->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    snprintf(path, sizeof path, "%s/wake", waiter->folder);
+    if (waiter->fd >= 0 && inotify_add_watch(waiter->fd, path, IN_MODIFY) < 0) {
+        close(waiter->fd); /* no projector was here yet: only the second will tell */
+        waiter->fd = -1;
+    }
+}
+
+void view_waiter_open(struct view_waiter *waiter, const char *folder)
+{
+    waiter->fd = -1;
+    snprintf(waiter->folder, sizeof waiter->folder, "%s", folder);
+    watch(waiter);
+}
+
+void view_waiter_close(struct view_waiter *waiter)
+{
+    if (waiter->fd >= 0)
+        close(waiter->fd);
+    waiter->fd = -1;
+}
+
+void view_wait(struct view_waiter *waiter, int64_t timeout_ms)
+{
+    char events[4096] __attribute__((aligned(8)));
+    struct pollfd wait = {.fd = waiter->fd, .events = POLLIN};
+    int64_t most = waiter->fd < 0 ? 50 : 1000;
+
+    if (timeout_ms > most)
+        timeout_ms = most;
+    if (timeout_ms > 0)
+        poll(&wait, 1, (int)timeout_ms);
+    if (waiter->fd < 0)
+        watch(waiter);
+    else
+        while (read(waiter->fd, events, sizeof events) > 0)
+            ;
+}
