@@ -1,10 +1,21 @@
-#!/usr/bin/env bats
-# The short form of `make fuzz`.
+# A short look by the fuzzers; tests/fuzz/run takes longer ones.
 
 load helper
 
-@test "a few seconds of each fuzzer find no difference between scanner and JSON parser, and no crash" {
+# fuzz TARGET
+fuzz() {
     needs clang
-    # shellcheck disable=SC2154 # helper.bash sets it
-    "$root/tests/fuzz/run" 4
+    "$root/tests/fuzz/run" 5 "$1"
+}
+
+@test "the scanner and the JSON parser agree on whatever a fuzzer makes of messages" {
+    fuzz scan
+}
+
+@test "any bits are written as a number and read back, any text is read as strtod reads it" {
+    fuzz number
+}
+
+@test "any bytes in any pieces give the lines of a simple split" {
+    fuzz lines
 }

@@ -8,6 +8,7 @@
 #include "base/number.h"
 #include "calc/message.h"
 #include "stream/stream.h"
+#include "tool/stop.h"
 
 int api_open(struct api *api, struct error *error)
 {
@@ -22,7 +23,7 @@ int api_open(struct api *api, struct error *error)
         return error_set(error, EX_CONFIG, "CALC_VIEW is not set: the view's folder");
     if (stream_parse(commands, &kind, &path, error) < 0 || kind != STREAM_FILE)
         return error_set(error, EX_CONFIG, "CALC_COMMANDS is no log: %s", commands);
-    api->commands = group_new(path);
+    api->commands = group_new(path, stop_asked);
     return api->commands ? 0 : error_memory(error);
 }
 
@@ -98,7 +99,8 @@ static int read_command(struct request *request, bool create, struct command *co
 
     object = json_parse_object(request->body.data, request->body.len, &error);
     if (!object) {
-        response_problem(response, 400, "the body is wrong: %s", error.text);
+        response_problem(response, error.status == EX_DATAERR ? 400 : 503,
+                         "the body can't be read: %s", error.text);
         return -1;
     }
     result = message_read_data(object, create, &command->action, &command->value, &error);
@@ -108,27 +110,57 @@ static int read_command(struct request *request, bool create, struct command *co
     return result;
 }
 
-static int append(struct api *api, const struct command *command, struct response *response)
+/* Where the client can ask what became of its command. */
+static void link_status(const struct request *request, const struct command *command,
+                        struct response *response)
+{
+    struct buffer path = {0};
+
+    response_path(request, &command->value_id, &command->id, &path);
+    response_header(response, "Link", "<%.*s>; rel=\"status\"", (int)path.len,
+                    path.data ? path.data : "");
+    response->body.failed |= path.failed;
+    buffer_release(&path);
+}
+
+static void unavailable(struct response *response, const struct error *error)
+{
+    diag_error("%s", error->text);
+    response_problem(response, 503, "the command was not taken; nothing was done");
+}
+
+/* Nobody knows whether the log has it: the client may ask what became of it. */
+static void outcome_unknown(const struct request *request, const struct command *command,
+                            struct response *response, const struct error *error)
+{
+    diag_error("%s", error->text);
+    link_status(request, command, response);
+    response_problem(response, 504, "it is not known whether the command was taken");
+}
+
+static int append(struct api *api, const struct request *request, const struct command *command,
+                  struct response *response)
 {
     struct buffer line = {0};
     struct error error;
     uint64_t offset, cut = 0;
-    int result = -1;
+    bool unknown = false;
+    int result = command_write_checked(command, &line, &error);
 
-    if (command_write_checked(command, &line, &error) < 0) {
+    if (result < 0 && error.status == EX_DATAERR) {
         /* only the actor comes from elsewhere than from parsers */
-        response_problem(response, error.status == EX_DATAERR ? 400 : 503,
-                         "the user's name is no valid actor: %s", error.text);
+        response_problem(response, 400, "the user's name is no valid actor: %s", error.text);
+    } else if (result < 0) {
+        unavailable(response, &error);
     } else {
-        result = group_append(api->commands, line.data, line.len, &offset, &cut, &error);
+        result = group_append(api->commands, line.data, line.len, &offset, &cut, &unknown, &error);
         if (cut)
             diag_warn("cut off a torn tail of %llu bytes of the commands",
                       (unsigned long long)cut);
-        if (result < 0) {
-            diag_error("%s", error.text);
-            response_problem(response, 503, "the command was not taken: its log can't be "
-                                            "written; nothing was done");
-        }
+        if (unknown)
+            outcome_unknown(request, command, response, &error);
+        else if (result < 0)
+            unavailable(response, &error);
     }
     buffer_release(&line);
     return result;
@@ -141,11 +173,8 @@ static void accepted(const struct request *request, const struct command *comman
     char id[ID_TEXT];
 
     response->status = 202;
-    response_path(request, &command->value_id, &command->id, &path);
-    response_header(response, "Link", "<%.*s>; rel=\"status\"", (int)path.len,
-                    path.data ? path.data : "");
+    link_status(request, command, response);
     if (command->action == ACTION_CREATE) {
-        path.len = 0;
         response_path(request, &command->value_id, NULL, &path);
         response_header(response, "Location", "%.*s", (int)path.len, path.data ? path.data : "");
         response_header(response, "Content-Type", "application/json");
@@ -169,7 +198,7 @@ static void post_command(struct api *api, struct request *request, struct respon
         id_new(&command.value_id);
     else
         command.value_id = request->value_id;
-    if (append(api, &command, response) == 0)
+    if (append(api, request, &command, response) == 0)
         accepted(request, &command, response);
 }
 
@@ -320,12 +349,12 @@ static void answer(struct api *api, struct request *request, struct response *re
 
     if (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0)
         response_header(response, "Cache-Control", "no-cache");
-    if (routed < 0) {
-        response_problem(response, 400, "the path can't be decoded");
-        return;
-    }
     methods = allowed(request->route);
-    if (request->route == ROUTE_NONE) {
+    if (request->path.failed) {
+        response_problem(response, 503, "out of memory");
+    } else if (routed < 0) {
+        response_problem(response, 400, "the path can't be decoded");
+    } else if (request->route == ROUTE_NONE) {
         response_problem(response, 404, "there is nothing here");
     } else if (!allows(methods, request->method)) {
         response_header(response, "Allow", "%s", methods);

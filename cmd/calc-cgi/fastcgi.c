@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/diag.h"
@@ -21,7 +23,8 @@
 enum {
     THREADS = 64,        /* requests that wait for one sync together */
     QUEUE = 64,          /* accepted connections that wait for a thread */
-    TIMEOUT_SECONDS = 30 /* for a web server that is slow to send or to take */
+    TIMEOUT_SECONDS = 30, /* for a web server that is slow to send or to take */
+    GRACE_SECONDS = 5     /* for requests under way when we are stopped */
 };
 
 struct server {
@@ -146,33 +149,32 @@ static void answer(struct api *api, FCGX_Request *fcgx)
     request_release(&request);
 }
 
-/* Whether the web server begins a request, or another one on a connection that it keeps, before we
- * stop. */
+/* Whether the web server begins its request, before we stop and before its time is up. */
 static bool sends_request(int fd)
 {
     struct pollfd wait[] = {{.fd = fd, .events = POLLIN}, {.fd = stop_fd(), .events = POLLIN}};
-    int ready;
 
-    do
-        ready = poll(wait, 2, -1);
-    while (ready < 0 && errno == EINTR);
-    return wait[0].revents != 0;
+    return poll(wait, 2, TIMEOUT_SECONDS * 1000) > 0 && wait[0].revents != 0;
 }
 
+/* A connection serves one request: one that a web server keeps open would keep a thread, too. */
 static void serve_connection(struct api *api, int fd)
 {
     struct timeval timeout = {.tv_sec = TIMEOUT_SECONDS};
     FCGX_Request request;
 
+    if (!sends_request(fd)) {
+        close(fd);
+        return;
+    }
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     FCGX_InitRequest(&request, -1, 0); /* no socket to accept from: it returns when this one ends */
     request.ipcFd = fd;
     request.keepConnection = 1; /* else FCGX_Accept_r begins by closing it */
-    while (request.ipcFd >= 0 && sends_request(request.ipcFd)) {
-        if (FCGX_Accept_r(&request) < 0)
-            break;
+    if (FCGX_Accept_r(&request) == 0) {
         answer(api, &request);
+        request.keepConnection = 0;
         FCGX_Finish_r(&request);
     }
     FCGX_Free(&request, 1);
@@ -200,6 +202,32 @@ static void *work(void *argument)
     }
     pthread_mutex_unlock(&server->mutex);
     return NULL;
+}
+
+static void ignore(int number)
+{
+    (void)number;
+}
+
+/* Waits for the threads. What they do takes moments, unless another process holds the log's lock:
+ * after a while they are interrupted, so that they give up waiting for it. */
+static void join_all(const pthread_t *threads, int count)
+{
+    struct sigaction action = {.sa_handler = ignore};
+    struct timespec until;
+
+    sigaction(SIGUSR2, &action, NULL);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += GRACE_SECONDS;
+    for (int i = 0; i < count; i++)
+        while (pthread_timedjoin_np(threads[i], NULL, &until) == ETIMEDOUT) {
+            for (int j = i; j < count; j++)
+                pthread_kill(threads[j], SIGUSR2);
+            clock_gettime(CLOCK_REALTIME, &until);
+            until.tv_nsec += 50 * 1000000;
+            until.tv_sec += until.tv_nsec / 1000000000;
+            until.tv_nsec %= 1000000000;
+        }
 }
 
 static void enqueue(struct server *server, int fd)
@@ -252,8 +280,7 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     server.stopping = true;
     pthread_cond_broadcast(&server.changed);
     pthread_mutex_unlock(&server.mutex);
-    while (started)
-        pthread_join(threads[--started], NULL);
+    join_all(threads, started);
     pthread_cond_destroy(&server.changed);
     pthread_mutex_destroy(&server.mutex);
     return result;

@@ -262,19 +262,20 @@ static const char *phrase(int status)
     case 411: return "Length Required";
     case 413: return "Content Too Large";
     case 415: return "Unsupported Media Type";
+    case 504: return "Gateway Timeout";
     default: return "Service Unavailable";
     }
 }
 
 void response_header(struct response *response, const char *name, const char *format, ...)
 {
-    char value[2048];
     va_list args;
 
+    buffer_printf(&response->headers, "%s: ", name);
     va_start(args, format);
-    vsnprintf(value, sizeof value, format, args);
+    buffer_vprintf(&response->headers, format, args);
     va_end(args);
-    buffer_printf(&response->headers, "%s: %s\r\n", name, value);
+    buffer_append_text(&response->headers, "\r\n");
 }
 
 /* What of the mount point has no meaning of its own in a URI or a header stays as it is. */
@@ -321,8 +322,8 @@ void response_problem(struct response *response, int status, const char *format,
     if (status == 503)
         response_header(response, "Retry-After", "1");
     buffer_printf(&response->body,
-                  "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
-                  phrase(status), status);
+                  "{\"type\":\"%s\",\"title\":\"%s\",\"status\":%d,\"detail\":",
+                  status == 504 ? "outcome-unknown" : "about:blank", phrase(status), status);
     json_write_string(&response->body, detail, strlen(detail));
     buffer_append_text(&response->body, "}");
 }

@@ -1,5 +1,6 @@
 #include "output.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -79,7 +80,7 @@ int output_put(struct output *output, size_t from, struct error *error)
         return 0;
     if (found->oversize || found->len != len || memcmp(found->data, batch->data + from, len) != 0)
         return error_set(error, EX_DATAERR,
-                         "%s at %llu is not what the commands derive; nothing was changed\n"
+                         "%s at %llu is not what the commands derive; this log was not changed\n"
                          "  derived: %.*s\n  found:   %.*s",
                          reader_name(output->existing), (unsigned long long)output->compared,
                          (int)(len > 300 ? 300 : len), batch->data + from,
@@ -95,7 +96,7 @@ int output_check_end(const struct output *output, struct error *error)
         return 0;
     return error_set(error, EX_DATAERR,
                      "%s goes on at %llu behind everything that the commands derive; "
-                     "nothing was changed\n  found:   %.*s",
+                     "this log was not changed\n  found:   %.*s",
                      reader_name(output->existing), (unsigned long long)output->compared,
                      (int)(output->next.len > 300 ? 300 : output->next.len), output->next.data);
 }
@@ -111,9 +112,9 @@ static int write_stderr(struct buffer *batch, struct error *error)
 
     for (size_t done = 0; done < batch->len && result == 0;) {
         ssize_t put = write(STDERR_FILENO, batch->data + done, batch->len - done);
-        if (put < 0)
+        if (put < 0 && errno != EINTR)
             result = error_errno(error, EX_IOERR, "can't write to stderr");
-        else
+        else if (put > 0)
             done += (size_t)put;
     }
     batch->len = 0;

@@ -91,7 +91,8 @@ static void parse_options(struct projector *projector, int argc, char **argv)
     if (options.operand_count)
         options_bad("unexpected argument '%s'", options.operands[0]);
     if (projector->names[VIEW_REJECTIONS] &&
-        strcmp(projector->names[0], projector->names[1]) == 0)
+        (strcmp(projector->names[0], projector->names[1]) == 0 ||
+         stream_is_same(projector->names[1], projector->names[0])))
         options_bad("events and rejections can't both come from %s", projector->names[0]);
     if (projector->folder && !*projector->folder)
         projector->folder = NULL;

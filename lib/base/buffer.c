@@ -1,6 +1,5 @@
 #include "base/buffer.h"
 
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,22 +43,29 @@ void buffer_append_text(struct buffer *buffer, const char *text)
     buffer_append(buffer, text, strlen(text));
 }
 
-void buffer_printf(struct buffer *buffer, const char *format, ...)
+void buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
 {
-    va_list args;
+    va_list again;
     int len;
     char *room;
 
-    va_start(args, format);
+    va_copy(again, args);
     len = vsnprintf(NULL, 0, format, args);
-    va_end(args);
     room = buffer_reserve(buffer, (size_t)len + 1);
-    if (!room)
-        return;
+    if (room) {
+        vsnprintf(room, (size_t)len + 1, format, again);
+        buffer->len += (size_t)len;
+    }
+    va_end(again);
+}
+
+void buffer_printf(struct buffer *buffer, const char *format, ...)
+{
+    va_list args;
+
     va_start(args, format);
-    vsnprintf(room, (size_t)len + 1, format, args);
+    buffer_vprintf(buffer, format, args);
     va_end(args);
-    buffer->len += (size_t)len;
 }
 
 void buffer_consume(struct buffer *buffer, size_t len)

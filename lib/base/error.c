@@ -33,5 +33,5 @@ int error_errno(struct error *error, int status, const char *format, ...)
 
 int error_memory(struct error *error)
 {
-    return error_set(error, EX_UNAVAILABLE, "out of memory");
+    return error_set(error, EX_TEMPFAIL, "out of memory");
 }

@@ -22,7 +22,7 @@ int error_set(struct error *error, int status, const char *format, ...)
 int error_errno(struct error *error, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* "out of memory", status EX_UNAVAILABLE. Returns -1. */
+/* "out of memory", status EX_TEMPFAIL: nothing was done. Returns -1. */
 int error_memory(struct error *error);
 
 #endif

@@ -15,7 +15,7 @@ void lock_drop(int fd);
 
 /* Takes a lock for life on the file PATH + SUFFIX, made if need be: for the one process that may
  * do something. Returns its descriptor, which holds the lock until it is closed; -1 with
- * EX_TEMPFAIL if another process has it ("WHO already runs on PATH"), or EX_IOERR. */
+ * EX_TEMPFAIL if another process has it (it says who and where), or EX_IOERR. */
 int lock_for_life(const char *path, const char *suffix, const char *who, struct error *error);
 
 #endif

@@ -1,6 +1,7 @@
 #include "calc/json.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,9 +31,27 @@ static bool within_limits(const char *text, size_t len)
     return true;
 }
 
+/* jansson reports memory that ran out in its parser as some error of the text. A wrong "malformed"
+ * would be for ever, so its allocations are watched. */
+static _Thread_local bool out_of_memory;
+
+static void *watched_malloc(size_t size)
+{
+    void *memory = malloc(size);
+
+    out_of_memory |= !memory;
+    return memory;
+}
+
+static void watch_memory(void)
+{
+    json_set_alloc_funcs(watched_malloc, free);
+}
+
 struct json *json_parse_object(const char *text, size_t len, struct error *error)
 {
-    json_error_t reason;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    json_error_t reason = {0};
     json_t *root;
 
     if (memchr(text, '\0', len)) {
@@ -43,10 +62,12 @@ struct json *json_parse_object(const char *text, size_t len, struct error *error
         error_set(error, EX_DATAERR, "it is nested deeper than %d", JSON_DEPTH);
         return NULL;
     }
+    pthread_once(&once, watch_memory);
+    out_of_memory = false;
     /* whole numbers as doubles: of any length, and -0 keeps its sign */
     root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &reason);
     if (!root) {
-        if (json_error_code(&reason) == json_error_out_of_memory)
+        if (out_of_memory)
             error_memory(error);
         else
             error_set(error, EX_DATAERR, "not JSON: %s (column %d)", reason.text, reason.column);

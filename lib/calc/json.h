@@ -17,7 +17,7 @@ enum { JSON_DEPTH = 64 }; /* the outermost object or array is 1 */
 struct json;
 
 /* Parses a text whose outermost value is an object. NULL with a reason otherwise (status
- * EX_DATAERR, or EX_UNAVAILABLE when memory ran out). The caller frees it. */
+ * EX_DATAERR, or error_memory()'s). The caller frees it. */
 struct json *json_parse_object(const char *text, size_t len, struct error *error);
 void json_free(struct json *object);
 

@@ -24,15 +24,18 @@ struct db_txn {
 
 static int failed(int code, const char *what, struct error *error)
 {
-    int status = EX_IOERR;
+    return error_set(error, code == MDB_READERS_FULL ? EX_TEMPFAIL : EX_IOERR, "%s: %s", what,
+                     mdb_strerror(code));
+}
 
+/* When it is opened, a file may turn out to be no database, or a damaged one. */
+static int failed_open(int code, const char *what, struct error *error)
+{
+    failed(code, what, error);
     if (code == MDB_CORRUPTED || code == MDB_INVALID || code == MDB_VERSION_MISMATCH ||
-        code == MDB_PAGE_NOTFOUND || code == MDB_NOTFOUND || code == MDB_BAD_TXN ||
-        code == MDB_INCOMPATIBLE)
-        status = EX_DATAERR;
-    if (code == MDB_READERS_FULL)
-        status = EX_TEMPFAIL;
-    return error_set(error, status, "%s: %s", what, mdb_strerror(code));
+        code == MDB_PAGE_NOTFOUND || code == MDB_NOTFOUND || code == MDB_INCOMPATIBLE)
+        error->status = EX_DATAERR;
+    return -1;
 }
 
 static int open_tables(struct db *db, const char *const *tables, bool write, struct error *error)
@@ -46,7 +49,7 @@ static int open_tables(struct db *db, const char *const *tables, bool write, str
         code = mdb_dbi_open(txn, tables[i], write ? MDB_CREATE : 0, &db->table[i]);
         if (code) {
             mdb_txn_abort(txn);
-            return failed(code, tables[i], error);
+            return failed_open(code, tables[i], error);
         }
     }
     code = mdb_txn_commit(txn);
@@ -76,7 +79,7 @@ int db_open(const char *folder, const char *const *tables, bool write, struct db
                   "%s: permission denied: who reads it must be able to write its lock.mdb, where "
                   "readers register", folder);
     else if (code)
-        failed(code, folder, error);
+        failed_open(code, folder, error);
     else if (open_tables(db, tables, write, error) == 0) {
         *out = db;
         return 0;
@@ -131,9 +134,12 @@ int db_begin(struct db *db, bool write, struct db_txn **out, struct error *error
     if (!txn)
         return error_memory(error);
     txn->db = db;
-    pthread_rwlock_rdlock(&db->remap);
-    if (write)
+    if (write) {
+        pthread_rwlock_wrlock(&db->remap);
         code = make_room(db);
+        pthread_rwlock_unlock(&db->remap);
+    }
+    pthread_rwlock_rdlock(&db->remap);
     if (!code)
         code = mdb_txn_begin(db->env, NULL, write ? 0 : MDB_RDONLY, &txn->txn);
     while (code == MDB_MAP_RESIZED) {

@@ -2,8 +2,6 @@
 #include "calc/projection.h"
 #include "store/view_records.h"
 
-/* --- applying --- */
-
 static int known_event(struct view_txn *txn, const struct outcome *event, struct error *error)
 {
     char id[ID_TEXT];
@@ -20,12 +18,23 @@ static int known_event(struct view_txn *txn, const struct outcome *event, struct
                      (unsigned long long)event->version, id);
 }
 
+static int other_outcome(const struct id *command_id, struct error *error)
+{
+    char id[ID_TEXT];
+
+    id_write(command_id, id);
+    return error_set(error, EX_DATAERR, "a fork: command %.36s has another outcome already", id);
+}
+
+/* Every check comes before the first change: on a bad record's error nothing of it is applied. */
 int view_apply_event(struct view_txn *txn, const struct outcome *event, struct error *error)
 {
     struct allowance allowance = {.unplaced = &txn->unplaced};
     struct view_value value;
     uint64_t before = txn->unplaced;
+    enum reason reason = REASON_NONE;
     char id[ID_TEXT];
+    int known;
 
     if (view_read_value(txn, &event->value_id, &value, &allowance.any_next, error) < 0)
         return -1;
@@ -41,11 +50,16 @@ int view_apply_event(struct view_txn *txn, const struct outcome *event, struct e
     case PROJECTION_APPLY:
         break;
     }
+    known = view_read_reason(txn, &event->value_id, &event->parent, &reason, error);
+    if (known < 0 || reason != REASON_NONE) {
+        txn->unplaced = before;
+        return known < 0 ? -1 : other_outcome(&event->parent, error);
+    }
     txn->unplaced_changed |= txn->unplaced != before;
     calculator_evolve(&value.value, event);
     value.timestamp = event->timestamp;
     if (view_write_value(txn, &value, false, error) < 0 || view_write_event(txn, event, error) < 0 ||
-        view_write_applied(txn, event, error) < 0)
+        (!known && view_write_applied(txn, event, error) < 0)) /* the first outcome stands */
         return -1;
     return 1;
 }
@@ -53,7 +67,6 @@ int view_apply_event(struct view_txn *txn, const struct outcome *event, struct e
 int view_apply_rejection(struct view_txn *txn, const struct outcome *rejection,
                          struct error *error)
 {
-    char id[ID_TEXT];
     struct outcome there;
     int result;
 
@@ -66,10 +79,10 @@ int view_apply_rejection(struct view_txn *txn, const struct outcome *rejection,
         return -1;
     if (result == 0)
         return view_write_rejected(txn, rejection, error) < 0 ? -1 : 1;
-    if (id_equal(&there.id, &rejection->id))
+    if (id_equal(&there.id, &rejection->id) && there.reason == rejection->reason &&
+        there.version == rejection->version)
         return 0;
-    id_write(&rejection->parent, id);
-    return error_set(error, EX_DATAERR, "a fork: command %.36s has another outcome already", id);
+    return other_outcome(&rejection->parent, error);
 }
 
 int view_skip_event(struct view_txn *txn, const struct outcome *event, struct error *error)

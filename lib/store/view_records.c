@@ -107,16 +107,28 @@ static void outcome_key(const struct id *value_id, const struct id *command_id,
     put_bytes(put_bytes(key, value_id->bytes, 16), command_id->bytes, 16);
 }
 
-int view_write_applied(struct view_txn *txn, const struct outcome *event, struct error *error)
+int view_read_reason(struct view_txn *txn, const struct id *value_id, const struct id *command_id,
+                     enum reason *reason, struct error *error)
 {
-    unsigned char key[32], bytes[APPLIED_BYTES];
+    unsigned char key[32];
     struct db_bytes found;
     int result;
 
-    outcome_key(&event->value_id, &event->parent, key);
+    outcome_key(value_id, command_id, key);
     result = db_get(txn->db, VIEW_OUTCOMES, key, sizeof key, &found, error);
-    if (result != 0) /* the first outcome stands */
-        return result < 0 ? -1 : 0;
+    if (result <= 0)
+        return result;
+    if (found.len < APPLIED_BYTES)
+        return view_damaged("outcomes", error);
+    *reason = *(const unsigned char *)found.data;
+    return 1;
+}
+
+int view_write_applied(struct view_txn *txn, const struct outcome *event, struct error *error)
+{
+    unsigned char key[32], bytes[APPLIED_BYTES];
+
+    outcome_key(&event->value_id, &event->parent, key);
     bytes[0] = REASON_NONE;
     put_u64(bytes + 1, event->version);
     return db_put(txn->db, VIEW_OUTCOMES, key, sizeof key, bytes, sizeof bytes, error);

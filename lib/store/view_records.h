@@ -43,7 +43,11 @@ int view_read_event(struct view_txn *txn, const struct id *id, uint64_t version,
                     struct outcome *event, struct error *error);
 int view_write_event(struct view_txn *txn, const struct outcome *event, struct error *error);
 
-/* What became of the event's command, unless that is known already; of the rejection's. */
+/* Whether something became of a command: 1 with its reason (REASON_NONE: applied), 0, -1. */
+int view_read_reason(struct view_txn *txn, const struct id *value_id, const struct id *command_id,
+                     enum reason *reason, struct error *error);
+
+/* What became of the event's command; of the rejection's. */
 int view_write_applied(struct view_txn *txn, const struct outcome *event, struct error *error);
 int view_write_rejected(struct view_txn *txn, const struct outcome *rejection,
                         struct error *error);

@@ -12,11 +12,13 @@ struct batch {
     int result;      /* as log_append */
     struct error error;
     int members; /* threads that look at it */
+    bool unknown; /* it may be in the log though it failed */
     bool done;
 };
 
 struct group {
     const char *path;
+    bool (*give_up)(void);
     struct log log; /* used by the thread that writes */
     pthread_mutex_t mutex;
     pthread_cond_t written;
@@ -24,7 +26,7 @@ struct group {
     bool writing;          /* a thread has the log */
 };
 
-struct group *group_new(const char *path)
+struct group *group_new(const char *path, bool (*give_up)(void))
 {
     struct group *group = calloc(1, sizeof *group);
 
@@ -32,6 +34,7 @@ struct group *group_new(const char *path)
         return NULL;
     group->path = path;
     group->log.fd = -1;
+    group->give_up = give_up;
     pthread_mutex_init(&group->mutex, NULL);
     pthread_cond_init(&group->written, NULL);
     return group;
@@ -50,14 +53,19 @@ void group_free(struct group *group)
 /* Only one thread at a time is here, without the mutex. */
 static void write_batch(struct group *group, struct batch *batch)
 {
+    bool poisoned;
+
     if (batch->lines.failed)
         batch->result = error_memory(&batch->error);
     else if (group->log.fd < 0)
         batch->result = log_open(&group->log, group->path, &batch->error);
     if (batch->result < 0)
         return;
+    poisoned = group->log.poisoned;
+    group->log.give_up = group->give_up;
     batch->result = log_append(&group->log, batch->lines.data, batch->lines.len, &batch->offset,
                                &batch->cut, &batch->error);
+    batch->unknown = batch->result < 0 && group->log.poisoned && !poisoned;
     if (batch->result < 0 && !group->log.poisoned)
         log_close(&group->log);
 }
@@ -72,12 +80,13 @@ static struct batch *join(struct group *group)
 }
 
 int group_append(struct group *group, const char *line, size_t len, uint64_t *offset,
-                 uint64_t *cut, struct error *error)
+                 uint64_t *cut, bool *unknown, struct error *error)
 {
     struct batch *batch;
     size_t from;
     int result;
 
+    *unknown = false;
     pthread_mutex_lock(&group->mutex);
     batch = join(group);
     if (!batch) {
@@ -101,6 +110,7 @@ int group_append(struct group *group, const char *line, size_t len, uint64_t *of
         pthread_cond_broadcast(&group->written);
     }
     *offset = batch->offset + from;
+    *unknown = batch->unknown;
     *cut = batch->cut;
     batch->cut = 0;
     *error = batch->error;

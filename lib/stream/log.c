@@ -144,7 +144,8 @@ int log_append(struct log *log, const char *data, size_t len, uint64_t *offset, 
                          "%s could not be brought to a known end after a failed append; "
                          "this process keeps it locked until it is ended", log->name);
     while ((result = lock_take(log->fd, LOCK_EXCLUSIVE, error)) < 0 && errno == EINTR)
-        ;
+        if (log->give_up && log->give_up())
+            return error_set(error, EX_TEMPFAIL, "%s is locked by another process", log->name);
     if (result < 0)
         return -1;
     result = append(log, data, len, offset, cut, error);

@@ -20,6 +20,7 @@ struct log {
     int fd;
     const char *name;
     bool poisoned; /* it could not be brought to a known end: we keep the lock */
+    bool (*give_up)(void); /* asked when a signal interrupts the wait for the lock; may be NULL */
 };
 
 /* Opens a log for appending, and makes it (and its name durable) if it isn't there. The name must
@@ -28,8 +29,9 @@ int log_open(struct log *log, const char *path, struct error *error);
 void log_close(struct log *log);
 
 /* Appends bytes that end in a newline and makes them durable. *offset is where they begin, *cut how
- * many bytes of a torn tail were cut off before. On failure the log is as it was before, or it is
- * poisoned (EX_IOERR in both cases). */
+ * many bytes of a torn tail were cut off before. On failure the log is as it was before, or it gets
+ * poisoned, and nobody knows whether the lines are in it (EX_IOERR in both cases); EX_TEMPFAIL if
+ * the wait for the lock was given up. */
 int log_append(struct log *log, const char *data, size_t len, uint64_t *offset, uint64_t *cut,
                struct error *error);
 

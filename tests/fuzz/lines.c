@@ -1,75 +1,42 @@
-/* Lines: however the bytes arrive, they are cut as a simple split cuts them. The first byte of the
- * input says how large the pieces are; a second one how much each byte is blown up, so that lines
- * longer than the limit come up. */
+/* Any bytes in pieces of any size give the lines of a simple split. A byte from 0xf0 on stands for
+ * many of the next one, so that a short input can hold a line that is too long. */
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/lines.h"
+#include "../unit/lines_model.h"
 
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void must(int condition)
+enum { CAP = 1 << 19 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (!condition)
-        abort();
-}
+    struct random random = {0x9e3779b97f4a7c15};
+    const char *problem;
+    size_t len = 0, chunk;
+    char *bytes;
 
-/* The next line of the whole, as a plain loop finds it. */
-static void check(const char *all, size_t size, size_t *at, const struct line *line)
-{
-    const char *newline = memchr(all + *at, '\n', size - *at);
-    size_t end = newline ? (size_t)(newline - all) : size, len = end - *at;
-    bool blank = true;
-
-    for (size_t i = *at; i < end; i++)
-        blank = blank && strchr(" \t\r", all[i]) && all[i];
-    must(line->start == *at && line->end == end + (newline != NULL));
-    must(line->oversize == (len > LINE_MAX_BYTES) && line->blank == blank);
-    must(line->len == (line->oversize ? LINE_MAX_BYTES : len));
-    must(memcmp(line->data, all + *at, line->len) == 0);
-    *at = line->end;
-}
-
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
-{
-    size_t piece, blow, len, given = 0, at = 0;
-    struct lines lines;
-    struct line line;
-    char *all;
-
-    if (size < 3)
+    if (size < 4)
         return 0;
-    piece = (size_t)data[0] * data[0] + 1;
-    blow = data[1] < 8 ? 1 : data[1] < 16 ? 700 : 1 + data[1];
-    data += 2;
-    size -= 2;
-    if (size > 2000)
-        size = 2000;
-    len = 0;
-    all = malloc(size * blow);
-    must(all && lines_init(&lines, 0) == 0);
-    for (size_t i = 0; i < size; i++)
-        for (size_t j = 0; j < (data[i] == '\n' ? 1 : blow); j++)
-            all[len++] = (char)data[i];
-    while (given < len) {
-        size_t room;
-        char *to = lines_room(&lines, &room);
-        must(room > 0);
-        if (room > piece)
-            room = piece;
-        if (room > len - given)
-            room = len - given;
-        memcpy(to, all + given, room);
-        lines_added(&lines, room);
-        given += room;
-        while (lines_next(&lines, &line))
-            check(all, len, &at, &line);
-        must(lines_end(&lines) == given);
+    random.state += data[0];
+    chunk = (size_t)1 << data[1] % 20;
+    bytes = malloc(CAP);
+    for (size_t i = 4; i < size; i++) {
+        size_t run = 1;
+        if (data[i] >= 0xf0 && i + 1 < size) {
+            run = (size_t)(data[i] & 15) * 8192 + data[2] % 4;
+            i++;
+        }
+        if (len + run > CAP)
+            break;
+        memset(bytes + len, data[i], run);
+        len += run;
     }
-    if (lines_rest(&lines, &line))
-        check(all, len, &at, &line);
-    must(at == len);
-    lines_release(&lines);
-    free(all);
+    problem = model_disagrees(bytes, len, chunk < len / 100 ? len / 100 : chunk, data[3] & 1,
+                              data[3] >> 1, &random);
+    free(bytes);
+    if (problem) {
+        fprintf(stderr, "%s\n", problem);
+        abort();
+    }
     return 0;
 }

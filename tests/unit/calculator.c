@@ -30,8 +30,7 @@ static const struct decision {
     {"nothing is asked of the owner", 7, 4, "ann", ACTION_ADD, 1, "", ANY, REASON_NONE, 8},
     {"the sum is rounded", 0.1, 1, "", ACTION_ADD, 0.2, "", ANY, REASON_NONE, 0.1 + 0.2},
     {"the product is too small", 5e-324, 1, "", ACTION_MULTIPLY, 0.5, "", ANY, REASON_NONE, 0},
-    {"the result is just finite", DBL_MAX, 1, "", ACTION_ADD, 9e291, "", ANY, REASON_NONE,
-     DBL_MAX},
+    {"the result is just finite", DBL_MAX, 1, "", ACTION_ADD, 9e291, "", ANY, REASON_NONE, DBL_MAX},
 
     {"it exists", 7, 1, "", ACTION_CREATE, 7, "", ANY, REASON_VALUE_EXISTS, 0},
     {"it exists, and must not", 7, 1, "", ACTION_CREATE, 7, "", 0, REASON_VALUE_EXISTS, 0},
@@ -65,8 +64,8 @@ static const struct decision {
 static void decide(const struct decision *row)
 {
     struct value value = {row->number, row->version};
-    struct command command = {.action = row->action, .value = row->operand,
-                              .timestamp = TIMESTAMP_NONE};
+    struct command command = {
+        .action = row->action, .value = row->operand, .timestamp = TIMESTAMP_NONE};
     struct actor owner = {0};
     double result = 0;
     enum reason reason;
@@ -104,8 +103,8 @@ static void test_version(void)
 {
     struct actor nobody = {0};
     struct value value = {1, 5};
-    struct command command = {.action = ACTION_ADD, .has_expected_version = true,
-                              .expected_version = UINT64_MAX};
+    struct command command = {
+        .action = ACTION_ADD, .has_expected_version = true, .expected_version = UINT64_MAX};
     double result;
 
     ok(calculator_decide(&value, &nobody, &command, &result) == REASON_VERSION_CONFLICT,

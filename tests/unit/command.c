@@ -30,8 +30,7 @@ static const char *canonical(const char *line)
 static void test_spellings(void)
 {
     static const char *const spellings[][2] = {
-        {"{" CREATE DATA "}",
-         "{" CREATE "\"data\":{\"value_id\":\"" ID2 "\",\"value\":7.0}}"},
+        {"{" CREATE DATA "}", "{" CREATE "\"data\":{\"value_id\":\"" ID2 "\",\"value\":7.0}}"},
         {" { " DATA " , \"id\" : \"0193A000-0000-7000-8000-000000000001\", "
          "\"action\":\"Cre\\u0061teValue\" } \r",
          "{" CREATE "\"data\":{\"value_id\":\"" ID2 "\",\"value\":7.0}}"},
@@ -222,8 +221,8 @@ static void test_body(void)
 {
     struct body first = body(ACTION_ADD, 0, "ann"), again = body(ACTION_ADD, 0, "ann");
     struct body others[] = {body(ACTION_MULTIPLY, 0, "ann"), body(ACTION_CREATE, 0, "ann"),
-                            body(ACTION_ADD, -0.0, "ann"), body(ACTION_ADD, 5e-324, "ann"),
-                            body(ACTION_ADD, 0, ""), body(ACTION_ADD, 0, "Ann")};
+                            body(ACTION_ADD, -0.0, "ann"),   body(ACTION_ADD, 5e-324, "ann"),
+                            body(ACTION_ADD, 0, ""),         body(ACTION_ADD, 0, "Ann")};
     int bad = 0;
 
     for (int i = 0; i < 6; i++)

@@ -40,8 +40,8 @@ static void test_reading(void)
             uuid_unparse_lower(id.bytes, text);
         good += compare(text);
         for (uint64_t j = 0; j <= random_below(&random, 2); j++)
-            text[random_below(&random, 36)] = "0123456789abcdefABCDEFgG-/:@`{ \xff"
-                [random_below(&random, 32)];
+            text[random_below(&random, 36)] =
+                "0123456789abcdefABCDEFgG-/:@`{ \xff"[random_below(&random, 32)];
         broken += compare(text);
     }
     for (int place = 0; place < 36; place++)

@@ -23,7 +23,10 @@ struct sample {
     const char *text;
     size_t len;
 };
-#define SAMPLE(text) {text, sizeof(text) - 1}
+#define SAMPLE(text)                                                                               \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
 
 static int check(const struct sample *samples, size_t count, bool wanted)
 {
@@ -149,7 +152,8 @@ static void test_strictness(void)
         /* white space that is not JSON's */
         SAMPLE("{\"a\":\v1}"),
         SAMPLE("\f{\"a\":1}"),
-        SAMPLE("{\"a\":\xc2\xa0" "1}"),
+        SAMPLE("{\"a\":\xc2\xa0"
+               "1}"),
         SAMPLE("{\"a\":1}\x1a"),
     };
 
@@ -181,8 +185,9 @@ static void test_depth(void)
         }
     ok(!bad, "nesting of 64 is read, of 65 refused");
     struct error error = {0};
-    const char *text = "{\"a\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
-                       "[[[[[[\\\"[[[[[[[[[[[[\"}";
+    const char *text =
+        "{\"a\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
+        "[[[[[[\\\"[[[[[[[[[[[[\"}";
     struct json *object = parse(text, strlen(text), &error);
     json_free(object);
     ok(object, "brackets in a string are no nesting");
@@ -191,8 +196,9 @@ static void test_depth(void)
 static void test_members(void)
 {
     struct error error;
-    const char *text = "{\"n\":-0,\"w\":123456789012345678901234567890,\"s\":\"a\\u00e9\",\"z\":null,"
-                       "\"o\":{\"k\":7},\"t\":true,\"a\":[1]}";
+    const char *text =
+        "{\"n\":-0,\"w\":123456789012345678901234567890,\"s\":\"a\\u00e9\",\"z\":null,"
+        "\"o\":{\"k\":7},\"t\":true,\"a\":[1]}";
     struct json *object = parse(text, strlen(text), &error);
     double number = 1;
     size_t len = 0;
@@ -294,8 +300,18 @@ static void test_writing(void)
 
 static void test_round_trip(void)
 {
-    static const char *const pieces[] = {"a", "\"", "\\", "/", "\n", "\x01", "\x7f", "\xc3\xa9",
-                                         "\xe2\x98\x83", "\xf0\x9f\x98\x80", "u0041", " "};
+    static const char *const pieces[] = {"a",
+                                         "\"",
+                                         "\\",
+                                         "/",
+                                         "\n",
+                                         "\x01",
+                                         "\x7f",
+                                         "\xc3\xa9",
+                                         "\xe2\x98\x83",
+                                         "\xf0\x9f\x98\x80",
+                                         "u0041",
+                                         " "};
     struct random random = {1};
     int bad = 0;
 
@@ -312,8 +328,8 @@ static void test_round_trip(void)
         buffer_append_text(&out, "}");
         object = parse(out.data, out.len, &error);
         back = json_text(json_get(object, "a"), &len);
-        bad += wrong(back && len == text.len && (!len || memcmp(back, text.data, len) == 0),
-                     "%.*s", (int)out.len, out.data);
+        bad += wrong(back && len == text.len && (!len || memcmp(back, text.data, len) == 0), "%.*s",
+                     (int)out.len, out.data);
         json_free(object);
         buffer_release(&text);
         buffer_release(&out);

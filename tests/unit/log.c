@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -316,13 +317,55 @@ static void test_replaced(void)
     write_log("log", "one\n");
     log_open(&log, "log", &error);
     rename("log", "old");
-    ok(append(&log, "two\n") < 0 && said.error.status == EX_IOERR, "a log that is gone is an error");
+    ok(append(&log, "two\n") < 0 && said.error.status == EX_IOERR,
+       "a log that is gone is an error");
     write_log("log", "other\n");
     ok(append(&log, "two\n") < 0 && strcmp(read_log("old"), "one\n") == 0 &&
            strcmp(read_log("log"), "other\n") == 0,
        "so is one that was replaced, and neither is written to");
     rename("old", "log");
     ok(append(&log, "two\n") == 0, "until it is back");
+    log_close(&log);
+}
+
+static volatile sig_atomic_t patience; /* signals until the wait is given up */
+
+static void on_alarm(int number)
+{
+    (void)number;
+    if (patience)
+        patience--;
+}
+
+static bool out_of_patience(void)
+{
+    return !patience;
+}
+
+static void test_give_up(void)
+{
+    const struct itimerval often = {{0, 10000}, {0, 10000}}, never = {{0, 0}, {0, 0}};
+    struct sigaction action = {.sa_handler = on_alarm}; /* without SA_RESTART */
+    struct error error;
+    struct log log;
+    int holder;
+
+    write_log("log", "one\n");
+    log_open(&log, "log", &error);
+    log.give_up = out_of_patience;
+    holder = open("log", O_RDONLY);
+    flock(holder, LOCK_EX);
+    sigaction(SIGALRM, &action, NULL);
+    patience = 3;
+    setitimer(ITIMER_REAL, &often, NULL);
+    int result = append(&log, "two\n");
+    setitimer(ITIMER_REAL, &never, NULL);
+    ok(result < 0 && said.error.status == EX_TEMPFAIL && !patience && !log.poisoned &&
+           strcmp(read_log("log"), "one\n") == 0,
+       "a wait for the lock goes on after a signal until it is given up, and nothing was done");
+    close(holder);
+    ok(append(&log, "two\n") == 0 && strcmp(read_log("log"), "one\ntwo\n") == 0,
+       "the next append finds it free");
     log_close(&log);
 }
 
@@ -337,5 +380,6 @@ int main(void)
     test_sync();
     test_poison();
     test_replaced();
+    test_give_up();
     return tap_done();
 }

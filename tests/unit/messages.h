@@ -171,13 +171,14 @@ static inline int64_t random_timestamp(struct random *random)
 {
     if (random_below(random, 4) == 0)
         return TIMESTAMP_NONE;
-    return INT64_C(-62135596800000000) + (int64_t)random_below(random, UINT64_C(315537897600000000));
+    return INT64_C(-62135596800000000) +
+           (int64_t)random_below(random, UINT64_C(315537897600000000));
 }
 
 static inline void random_actor(struct random *random, struct actor *actor)
 {
-    static const char *const names[] = {"a", "ann", "u\xc3\xa9\xe2\x98\x83", "\"\\/", "\x01\x1f\n",
-                                        "\x7f", "a b"};
+    static const char *const names[] = {
+        "a", "ann", "u\xc3\xa9\xe2\x98\x83", "\"\\/", "\x01\x1f\n", "\x7f", "a b"};
     char text[ACTOR_MAX_BYTES];
 
     actor->len = 0;
@@ -241,12 +242,36 @@ static inline size_t mutate(struct random *random, char *line, size_t len, size_
 {
     static const char bytes[] = "\"\\{}[]:,-+.eE0159azAZTnul \t\r\x01\x7f\xc3\xff";
     static const char *const words[] = {
-        "null", "-0", "0", "01", "1.0", "1e5", "1e400", "-1", "18446744073709551616",
-        "9999999999999999999", "10000000000000000000", "\\u0061", "\\ud800", ",\"x\":1",
-        ",\"action\":\"CreateValue\"", ",\"actor\":\"\"", ",\"actor\":null",
-        ",\"expected_version\":0", ",\"expected_version\":1.0", ",\"expected_owner\":\"o\"",
-        ",\"timestamp\":\"2026-11-23t11:00:00z\"", ",\"version\":7", ",\"operation\":\"ADD\"",
-        "ADD", "MULTIPLY", "CreateValue", "UpdateValue", "ValueCreated", "ValueUpdated", "  ",
+        "null",
+        "-0",
+        "0",
+        "01",
+        "1.0",
+        "1e5",
+        "1e400",
+        "-1",
+        "18446744073709551616",
+        "9999999999999999999",
+        "10000000000000000000",
+        "\\u0061",
+        "\\ud800",
+        ",\"x\":1",
+        ",\"action\":\"CreateValue\"",
+        ",\"actor\":\"\"",
+        ",\"actor\":null",
+        ",\"expected_version\":0",
+        ",\"expected_version\":1.0",
+        ",\"expected_owner\":\"o\"",
+        ",\"timestamp\":\"2026-11-23t11:00:00z\"",
+        ",\"version\":7",
+        ",\"operation\":\"ADD\"",
+        "ADD",
+        "MULTIPLY",
+        "CreateValue",
+        "UpdateValue",
+        "ValueCreated",
+        "ValueUpdated",
+        "  ",
         "0000000000000000000000000000000000000000",
     };
 

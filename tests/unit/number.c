@@ -1,10 +1,6 @@
-#include "base/number.h"
-
-#include <errno.h>
 #include <float.h>
-#include <math.h>
-#include <stdlib.h>
 
+#include "number_model.h"
 #include "random.h"
 #include "tap.h"
 
@@ -13,65 +9,6 @@ static const char *written(double number)
     static char text[NUMBER_TEXT + 1];
 
     text[number_write(number, text)] = '\0';
-    return text;
-}
-
-static bool same(double a, double b)
-{
-    return memcmp(&a, &b, sizeof a) == 0;
-}
-
-/* The decimals with `digits` digits next to the number: does one read back to it? The nearest one
- * that does is *best, without trailing zeros. */
-static bool representable(double number, int digits, uint64_t *best, int *exponent)
-{
-    static const int step[] = {0, 1, -1};
-    char text[64];
-    uint64_t middle = 0;
-
-    snprintf(text, sizeof text, "%.*e", digits - 1, number);
-    for (char *at = text; *at != 'e'; at++)
-        if (*at != '.')
-            middle = middle * 10 + (uint64_t)(*at - '0');
-    *exponent = atoi(strchr(text, 'e') + 1) - (digits - 1);
-    for (int i = 0; i < 3; i++) {
-        *best = middle + (uint64_t)step[i];
-        snprintf(text, sizeof text, "%llue%d", (unsigned long long)*best, *exponent);
-        if (*best && same(strtod(text, NULL), number))
-            return true;
-    }
-    return false;
-}
-
-/* The slow way to what number_write() does: try one digit, two, three. */
-static const char *slowly(double number)
-{
-    static char text[64];
-    char digits[32], *at = text;
-    uint64_t best = 0;
-    int exponent = 0, count, point;
-
-    if (signbit(number))
-        *at++ = '-';
-    number = fabs(number);
-    if (number == 0) {
-        strcpy(at, "0.0");
-        return text;
-    }
-    for (int tried = 1; !representable(number, tried, &best, &exponent); tried++)
-        ;
-    for (; best % 10 == 0; best /= 10)
-        exponent++;
-    count = snprintf(digits, sizeof digits, "%llu", (unsigned long long)best);
-    point = count + exponent;
-    if (point <= -4 || point > 16)
-        sprintf(at, "%c%s%se%+03d", digits[0], count > 1 ? "." : "", digits + 1, point - 1);
-    else if (point <= 0)
-        sprintf(at, "0.%.*s%s", -point, "0000", digits);
-    else if (point >= count)
-        sprintf(at, "%s%.*s.0", digits, point - count, "0000000000000000");
-    else
-        sprintf(at, "%.*s.%s", point, digits, digits + point);
     return text;
 }
 
@@ -84,8 +21,8 @@ static int check(double number)
 
     return wrong(strcmp(text, wanted) == 0, "%.17g: %s, not %s", number, text, wanted) ||
            wrong(same(strtod(text, NULL), number), "%.17g: %s is another number", number, text) ||
-           wrong(number_read(text, len, &back) == len && same(back, number),
-                 "%s is read as %.17g", text, back);
+           wrong(number_read(text, len, &back) == len && same(back, number), "%s is read as %.17g",
+                 text, back);
 }
 
 static void test_spellings(void)
@@ -213,7 +150,7 @@ static void test_reading(void)
     char text[256];
     int bad = 0;
 
-    for (int i = 0; i < 500000; i++) {
+    for (int i = 0; i < 300000; i++) {
         double wanted, got = 0;
         size_t len;
         make_token(&random, text);
@@ -225,7 +162,7 @@ static void test_reading(void)
             bad += wrong(number_read(text, len, &got) == len && same(got, wanted),
                          "%s is read as %.17g", text, got);
     }
-    ok(!bad, "500,000 random tokens are read as strtod reads them");
+    ok(!bad, "300,000 random tokens are read as strtod reads them");
 }
 
 static void test_tokens(void)

@@ -34,8 +34,13 @@ static int parse_rejection(const char *line, size_t len, struct outcome *rejecti
 
 static struct outcome sample(enum reason reason, enum action action)
 {
-    struct outcome outcome = {.reason = reason, .action = action, .value = 3, .version = 2,
-                              .result = 10, .timestamp = TIMESTAMP_NONE, .position = "1834"};
+    struct outcome outcome = {.reason = reason,
+                              .action = action,
+                              .value = 3,
+                              .version = 2,
+                              .result = 10,
+                              .timestamp = TIMESTAMP_NONE,
+                              .position = "1834"};
 
     id_read(ID1, &outcome.id);
     id_read(ID2, &outcome.parent);
@@ -124,8 +129,8 @@ static void test_rejections(void)
         bad += wrong(parse_rejection(out.data, out.len - 1, &back) == 0 &&
                          same_outcome(&rejection, &back),
                      "%.*s", (int)out.len, out.data);
-        bad += wrong(strncmp(written(&back), out.data, out.len) == 0, "%.*s", (int)out.len,
-                     out.data);
+        bad +=
+            wrong(strncmp(written(&back), out.data, out.len) == 0, "%.*s", (int)out.len, out.data);
         buffer_release(&out);
     }
     ok(!bad, "rejections of every reason are written and read back");
@@ -133,10 +138,10 @@ static void test_rejections(void)
 
 static void test_refused(void)
 {
-#define EVENT(action, version, result)                                                            \
-    "{\"action\":\"" action "\",\"id\":\"" ID1 "\",\"parent\":\"" ID2                             \
-    "\",\"data\":{\"value_id\":\"" ID3 "\",\"operation\":\"ADD\",\"value\":3.0},\"version\":"     \
-    version ",\"result\":" result "}"
+#define EVENT(action, version, result)                                                             \
+    "{\"action\":\"" action "\",\"id\":\"" ID1 "\",\"parent\":\"" ID2                              \
+    "\",\"data\":{\"value_id\":\"" ID3                                                             \
+    "\",\"operation\":\"ADD\",\"value\":3.0},\"version\":" version ",\"result\":" result "}"
     static const char *const events[] = {
         "{}",
         EVENT("CreateValue", "1", "1.0"),
@@ -155,10 +160,10 @@ static void test_refused(void)
         "{\"action\":\"ValueUpdated\",\"id\":\"" ID1 "\",\"parent\":\"" ID2
         "\",\"data\":{\"value_id\":\"" ID3 "\",\"value\":3.0},\"version\":1,\"result\":3.0}",
     };
-#define REJECTION(reason, version)                                                                \
-    "{\"action\":\"CommandRejected\",\"id\":\"" ID1 "\",\"parent\":\"" ID2                        \
-    "\",\"data\":{\"value_id\":\"" ID3 "\",\"value\":3.0},\"reason\":" reason ",\"version\":"     \
-    version "}"
+#define REJECTION(reason, version)                                                                 \
+    "{\"action\":\"CommandRejected\",\"id\":\"" ID1 "\",\"parent\":\"" ID2                         \
+    "\",\"data\":{\"value_id\":\"" ID3 "\",\"value\":3.0},\"reason\":" reason                      \
+    ",\"version\":" version "}"
     static const char *const rejections[] = {
         "{}",
         REJECTION("\"because\"", "1"),
@@ -232,8 +237,8 @@ static void test_reasons(void)
 
     for (int reason = REASON_MALFORMED; reason <= REASON_OUT_OF_RANGE; reason++) {
         const char *text = reason_text((enum reason)reason);
-        bad += wrong(reason_read(text, strlen(text), &back) == 0 && (int)back == reason, "%s",
-                     text);
+        bad +=
+            wrong(reason_read(text, strlen(text), &back) == 0 && (int)back == reason, "%s", text);
         bad += wrong(reason_read(text, strlen(text) - 1, &back) < 0, "%s cut", text);
     }
     ok(!bad && !reason_text(REASON_NONE) && reason_read("", 0, &back) < 0,

@@ -7,15 +7,15 @@
 #include "tap.h"
 
 #define ID(n) "0193a000-0000-7000-8000-0000000000" n
-#define CREATE(id, value_id, value, more)                                                         \
-    "{\"action\":\"CreateValue\",\"id\":\"" ID(id) "\",\"data\":{\"value_id\":\"" ID(value_id)    \
-    "\",\"value\":" value "}" more "}"
-#define ADD(id, value_id, value, more)                                                            \
-    "{\"action\":\"UpdateValue\",\"id\":\"" ID(id) "\",\"data\":{\"value_id\":\"" ID(value_id)    \
-    "\",\"operation\":\"ADD\",\"value\":" value "}" more "}"
-#define MULTIPLY(id, value_id, value)                                                             \
-    "{\"action\":\"UpdateValue\",\"id\":\"" ID(id) "\",\"data\":{\"value_id\":\"" ID(value_id)    \
-    "\",\"operation\":\"MULTIPLY\",\"value\":" value "}}"
+#define CREATE(id, value_id, value, more)                                                          \
+    "{\"action\":\"CreateValue\",\"id\":\"" ID(id) "\",\"data\":{\"value_id\":\"" ID(              \
+        value_id) "\",\"value\":" value "}" more "}"
+#define ADD(id, value_id, value, more)                                                             \
+    "{\"action\":\"UpdateValue\",\"id\":\"" ID(id) "\",\"data\":{\"value_id\":\"" ID(              \
+        value_id) "\",\"operation\":\"ADD\",\"value\":" value "}" more "}"
+#define MULTIPLY(id, value_id, value)                                                              \
+    "{\"action\":\"UpdateValue\",\"id\":\"" ID(id) "\",\"data\":{\"value_id\":\"" ID(              \
+        value_id) "\",\"operation\":\"MULTIPLY\",\"value\":" value "}}"
 
 enum { RETRY = -1 };
 
@@ -28,11 +28,13 @@ static const struct step {
 } history[] = {
     {CREATE("c1", "01", "7", ",\"actor\":\"ann\""), REASON_NONE, 1, 7, "a value is created"},
     {CREATE("c1", "01", "7", ",\"actor\":\"ann\""), RETRY, 0, 0, "the same again is a retry"},
-    {" {\"actor\":\"\\u0061nn\",\"id\":\"" ID("C1") "\",\"data\":{\"value\":0.7E1,\"operation\":5,"
-     "\"value_id\":\"" ID("01") "\"},\"action\":\"CreateValue\",\"x\":[]}",
+    {" {\"actor\":\"\\u0061nn\",\"id\":\"" ID(
+         "C1") "\",\"data\":{\"value\":0.7E1,\"operation\":5,"
+               "\"value_id\":\"" ID("01") "\"},\"action\":\"CreateValue\",\"x\":[]}",
      RETRY, 0, 0, "so it is in another spelling, with members that nobody knows"},
-    {CREATE("c1", "01", "7", ",\"expected_version\":9,\"timestamp\":\"2026-11-23T11:00:00Z\","
-                             "\"actor\":\"ann\""),
+    {CREATE("c1", "01", "7",
+            ",\"expected_version\":9,\"timestamp\":\"2026-11-23T11:00:00Z\","
+            "\"actor\":\"ann\""),
      RETRY, 0, 0, "and with other preconditions and at another time"},
     {CREATE("c1", "01", "8", ",\"actor\":\"ann\""), REASON_ID_REUSED, 1, 0,
      "with another value the id is reused"},
@@ -91,8 +93,7 @@ static bool is_outcome_of(const struct outcome *outcome, const struct step *step
            (outcome->reason != REASON_NONE || same_double(outcome->result, step->result)) &&
            id_equal(&outcome->id, &id) && id_equal(&outcome->parent, &command.id) &&
            id_equal(&outcome->value_id, &command.value_id) && outcome->action == command.action &&
-           same_double(outcome->value, command.value) &&
-           outcome->timestamp == command.timestamp &&
+           same_double(outcome->value, command.value) && outcome->timestamp == command.timestamp &&
            actor_equal(&outcome->actor, &command.actor);
 }
 

@@ -5,7 +5,7 @@
 #include "random.h"
 #include "tap.h"
 
-enum { KEYS = 60000, PAYLOAD = 12 };
+enum { KEYS = 20000, PAYLOAD = 12 };
 
 struct known {
     unsigned char key[32];
@@ -32,7 +32,7 @@ static void make_key(struct random *random, int kind, unsigned char *key)
 static int insert(struct table *table, struct known *known, size_t *count, const void *key)
 {
     static const unsigned char zero[PAYLOAD];
-    struct known wanted, *there;
+    struct known wanted = {{0}, 0}, *there;
     bool created;
     unsigned char *entry = table_insert(table, key, &created);
 
@@ -43,8 +43,7 @@ static int insert(struct table *table, struct known *known, size_t *count, const
                          entry[key_size] == 0xaa,
                      "entry %u moved", there->index);
     if (wrong(created && table_index(table, entry) == table->count - 1 &&
-                  memcmp(entry, key, key_size) == 0 &&
-                  memcmp(entry + key_size, zero, PAYLOAD) == 0,
+                  memcmp(entry, key, key_size) == 0 && memcmp(entry + key_size, zero, PAYLOAD) == 0,
               "a new entry is not new"))
         return 1;
     memset(entry + key_size, 0xaa, PAYLOAD);
@@ -75,12 +74,12 @@ static void test_model(size_t size, int kind)
 
     key_size = size;
     table_init(&table, size, size + PAYLOAD);
-    for (int i = 0; i < 30000; i++) {
+    for (int i = 0; i < 12000; i++) {
         make_key(&random, kind, key);
         bad += insert(&table, known, &count, key);
     }
-    for (int i = 0; i < 30000; i++) {
-        struct known *there, wanted;
+    for (int i = 0; i < 12000; i++) {
+        struct known *there, wanted = {{0}, 0};
         unsigned char *found;
         make_key(&random, kind, wanted.key);
         there = bsearch(&wanted, known, count, sizeof *known, compare);
