@@ -675,3 +675,25 @@ refuses() {
     [[ $output == "calc-project "[0-9]*.[0-9]*.[0-9]* ]]
     status_of 74 calc-project --help >/dev/full
 }
+
+@test "an event of a command that was rejected is a fork, and nothing of it is applied" {
+    event 1 1 10 1.0 >events
+    rejection 1 1011 out_of_range 1 >rejections
+    project -r rejections
+    at=$(stat -c %s events)
+    event 1 2 11 2.0 >>events
+    run -65 --separate-stderr project -r rejections
+    [[ $stderr == *" at $at: a fork"* ]]
+    shows "$(state 1 1.0 1)"
+    status_of 1 calc-get --view view --command "$(id 1011)" "$(id 1)" >/dev/null
+}
+
+@test "a rejection of a command that was applied is a fork" {
+    { event 1 1 10 1.0 && event 1 2 11 2.0; } >events
+    : >rejections
+    project -r rejections
+    rejection 1 1011 out_of_range 1 >>rejections
+    run -65 --separate-stderr project -r rejections
+    [[ $stderr == *" at 0: a fork"* ]]
+    status_of 0 calc-get --view view --command "$(id 1011)" "$(id 1)" >/dev/null
+}

@@ -311,3 +311,17 @@ view_of_nothing() {
     calc-cgi --version
     status_of 74 calc-cgi --help >/dev/full 2>errors
 }
+
+@test "a command that may be in the log though its sync failed is 504 with its link" {
+    needs strace
+    view_of_nothing
+    # the sync fails, and cutting the log back to where it was fails, too
+    printf '{"value":7}' | env -i PATH="$PATH" GATEWAY_INTERFACE=CGI/1.1 CALC_COMMANDS=commands \
+        CALC_VIEW=view REQUEST_METHOD=POST REQUEST_URI=/values CONTENT_LENGTH=11 \
+        ASAN_OPTIONS=detect_leaks=0 strace -f -o trace -e trace=fdatasync,ftruncate \
+        -e inject=fdatasync:error=EIO -e inject=ftruncate:error=EIO calc-cgi >answer
+    [ "$(status)" = 504 ]
+    [[ $(body) == *'"type":"outcome-unknown"'* ]]
+    [[ $(header Link) == '</values/'*'>; rel="status"' ]]
+    [ -z "$(header Retry-After)" ]
+}

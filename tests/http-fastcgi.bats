@@ -175,3 +175,41 @@ creates() {
     ask socket GET "/values/$value"
     grep -q '^Status: 200' answer
 }
+
+@test "connections that a web server keeps open without a request hold up nobody for long" {
+    start_listener socket
+    creates socket
+    # more of them than there are threads, each with a request that asks to keep it
+    python3 - socket "$here" <<'PYTHON'
+import socket, struct, sys
+sys.path.insert(0, sys.argv[2])
+from fcgi import BEGIN, PARAMS, STDIN, pairs, read_answer, record
+params = pairs(["REQUEST_METHOD=GET", "REQUEST_URI=/nothing", "SCRIPT_NAME="])
+kept = []
+for _ in range(100):
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(10)
+    connection.connect(sys.argv[1])
+    connection.sendall(record(BEGIN, struct.pack("!HB5x", 1, 1)) + record(PARAMS, params) +
+                       record(PARAMS, b"") + record(STDIN, b""))
+    assert b"404" in read_answer(connection)
+    kept.append(connection)
+PYTHON
+    creates socket 2
+}
+
+@test "SIGTERM ends it though another process holds the log, and nothing of what waited is written" {
+    start_listener socket
+    creates socket
+    exec 8<commands
+    hold_lock 8
+    ask socket POST /values '{"value":2}' 3>&- 8<&- &
+    asker=$!
+    until_true 10 grep -qE -- "-> FLOCK .*:$(stat -c %i commands) " /proc/locks
+    kill -TERM "$listener"
+    status_of 0 wait "$listener"
+    wait "$asker"
+    grep -q '^Status: 503' answer
+    flock -u 8
+    [ "$(wc -l <commands)" -eq 1 ]
+}
