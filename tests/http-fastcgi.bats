@@ -27,6 +27,10 @@ ask() {
         CONTENT_LENGTH="${#body}" "${@:5}" cgi-fcgi -bind -connect "$1" >answer
 }
 
+gone() {
+    ! kill -0 "$1" 2>/dev/null
+}
+
 answers() {
     ask "$1" GET /nothing 2>/dev/null && grep -q '^Status: 404' answer
 }
@@ -207,6 +211,7 @@ PYTHON
     asker=$!
     until_true 10 grep -qE -- "-> FLOCK .*:$(stat -c %i commands) " /proc/locks
     kill -TERM "$listener"
+    until_true 20 gone "$listener"
     status_of 0 wait "$listener"
     wait "$asker"
     grep -q '^Status: 503' answer
