@@ -113,20 +113,6 @@ static int open_all(struct handler *handler, struct error *error)
     return reader_open(handler->commands, handler->follow, &handler->input, error);
 }
 
-/* Decimal digits and a NUL. */
-static void write_position(uint64_t offset, char *text)
-{
-    char reversed[20];
-    int count = 0;
-
-    do
-        reversed[count++] = (char)('0' + offset % 10);
-    while (offset /= 10);
-    while (count)
-        *text++ = reversed[--count];
-    *text = '\0';
-}
-
 static int handle(struct handler *handler, const struct line *record, struct error *error)
 {
     char position[POSITION_TEXT];
@@ -135,8 +121,9 @@ static int handle(struct handler *handler, const struct line *record, struct err
     size_t from;
     int result;
 
-    write_position(record->start, position);
-    result = state_handle(&handler->state, position, record->data, record->len, record->oversize,
+    reader_position(handler->input, record, position);
+    result = state_handle(&handler->state, position, record->data, record->len,
+                          line_fault(record) != NULL,
                           &outcome, error);
     if (result <= 0)
         return result;

@@ -137,8 +137,8 @@ static bool is_skipped(const struct projector *projector, const struct source *s
 static int parse(const struct source *source, const struct line *record, struct outcome *outcome,
                  struct error *error)
 {
-    if (record->oversize)
-        return error_set(error, EX_DATAERR, "unreadable: longer than %d bytes", LINE_MAX_BYTES);
+    if (line_fault(record))
+        return error_set(error, EX_DATAERR, "unreadable: %s", line_fault(record));
     return source->log == VIEW_EVENTS
                ? event_parse(record->data, record->len, outcome, error)
                : rejection_parse(record->data, record->len, outcome, error);

@@ -39,8 +39,9 @@ static int check(struct source *source, const struct line *record, struct error 
         if (!id_equal(&found, &position->first_digest))
             return other_log(source, record->start, error);
         source->phase = CHECK_LAST;
-        if (record->start < position->last)
-            reader_skip(source->reader, position->last);
+        if (record->start < position->last &&
+            reader_seek(source->reader, 0, position->last, error) < 0)
+            return -1;
     }
     if (record->start < position->last)
         return 0;

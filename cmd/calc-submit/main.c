@@ -203,8 +203,8 @@ static int take_line(struct submitter *submitter, const struct line *line, struc
     struct command command;
     int result;
 
-    if (line->oversize)
-        result = error_set(&reason, EX_DATAERR, "longer than %d bytes", LINE_MAX_BYTES);
+    if (line_fault(line))
+        result = error_set(&reason, EX_DATAERR, "%s", line_fault(line));
     else
         result = input_parse(line->data, line->len, timestamp_now(), &command, &reason);
     if (result == 0)

@@ -7,6 +7,13 @@
  * follows is looked at for a newline and let go. */
 enum { WINDOW = 4 * LINE_MAX_BYTES, KEPT = LINE_MAX_BYTES + 1 };
 
+const char *line_fault(const struct line *line)
+{
+    if (line->oversize)
+        return "longer than 65536 bytes";
+    return line->multiline ? "a newline is in it" : NULL;
+}
+
 int lines_init(struct lines *lines, uint64_t offset)
 {
     *lines = (struct lines){.offset = offset, .cap = WINDOW, .blank = true};
@@ -53,6 +60,8 @@ static void take(struct lines *lines, size_t end, size_t newline, struct line *l
     line->data = lines->data + lines->head;
     line->oversize = len > LINE_MAX_BYTES;
     line->len = line->oversize ? LINE_MAX_BYTES : (size_t)len;
+    line->multiline = false;
+    line->partition = 0;
     line->start = lines->offset;
     line->end = lines->offset + len + newline;
     line->number = ++lines->count;

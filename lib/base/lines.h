@@ -12,9 +12,11 @@ struct line {
     const char *data; /* at most the first LINE_MAX_BYTES; data[len] is readable */
     size_t len;
     bool oversize; /* the line is longer than LINE_MAX_BYTES */
+    bool multiline; /* a newline is in it: a record of Kafka can have one, a line can't */
     bool blank;    /* nothing but spaces, tabs and carriage returns, whatever its length */
-    uint64_t start; /* offset of its first byte */
-    uint64_t end;   /* offset behind its newline */
+    int32_t partition; /* of its log; a file has only partition 0 */
+    uint64_t start; /* offset of its first byte; of Kafka, that of the record */
+    uint64_t end;   /* offset behind its newline, where the next one begins */
     uint64_t number; /* counted from 1, blank lines too */
 };
 
@@ -26,6 +28,9 @@ struct lines {
     uint64_t count;   /* of lines that were returned */
     bool blank;       /* so far */
 };
+
+/* Why the record is no line of the format: a phrase, or NULL if it is one. */
+const char *line_fault(const struct line *line);
 
 /* An empty window at an offset. Returns -1 when memory ran out. */
 int lines_init(struct lines *lines, uint64_t offset);

@@ -173,7 +173,9 @@ static void file_close(struct reader *reader)
 
 int file_reader_init(struct reader *reader, int fd, const char *path, struct error *error)
 {
-    static const struct reader_operations operations = {file_fill, file_sync, file_close};
+    static const struct reader_operations operations = {
+        .fill = file_fill, .seek = lines_reader_seek, .position = lines_reader_position,
+        .sync = file_sync, .close = file_close};
     struct file *file = calloc(1, sizeof *file);
     off_t start;
 

@@ -41,7 +41,9 @@ static void pipe_close(struct reader *reader)
 
 int pipe_reader_init(struct reader *reader, int fd, struct error *error)
 {
-    static const struct reader_operations operations = {pipe_fill, pipe_sync, pipe_close};
+    static const struct reader_operations operations = {
+        .fill = pipe_fill, .seek = lines_reader_seek, .position = lines_reader_position,
+        .sync = pipe_sync, .close = pipe_close};
 
     (void)error;
     reader->operations = &operations;

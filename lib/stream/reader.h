@@ -7,6 +7,10 @@
 struct reader_operations {
     /* Puts more bytes into the window: READ_RECORD if it did, else as reader_next(). */
     int (*fill)(struct reader *reader, struct error *error);
+    /* Instead of that, of what has records and no lines: as reader_next(), blank ones included. */
+    int (*next)(struct reader *reader, struct line *record, struct error *error);
+    int (*seek)(struct reader *reader, int32_t partition, uint64_t offset, struct error *error);
+    void (*position)(const struct line *record, char text[STREAM_POSITION_TEXT]);
     int (*sync)(struct reader *reader, struct error *error);
     void (*close)(struct reader *reader);
 };
@@ -14,6 +18,8 @@ struct reader_operations {
 struct reader {
     const struct reader_operations *operations;
     struct file *file; /* what only file.c knows */
+    struct kafka_reader *kafka; /* what only kafka_reader.c knows */
+    int32_t partitions;
     char *name;
     struct lines lines;
     uint64_t skip;  /* records that begin before are let go */
@@ -28,5 +34,18 @@ struct reader {
 /* Takes over fd, which is closed with the reader or, if this fails, at once. */
 int pipe_reader_init(struct reader *reader, int fd, struct error *error);
 int file_reader_init(struct reader *reader, int fd, const char *path, struct error *error);
+
+/* How both seek, and write a position. */
+int lines_reader_seek(struct reader *reader, int32_t partition, uint64_t offset,
+                      struct error *error);
+void lines_reader_position(const struct line *record, char text[STREAM_POSITION_TEXT]);
+
+/* Kafka's streams, if kafka_install() was called; else NULL. Their topic is the reader's name behind
+ * "kafka:", and the writer's name. */
+struct stream_driver {
+    int (*reader_init)(struct reader *reader, struct error *error);
+    int (*writer_init)(struct writer *writer, struct error *error);
+};
+extern const struct stream_driver *stream_kafka;
 
 #endif

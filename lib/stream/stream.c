@@ -9,6 +9,8 @@
 
 #include "stream/reader.h"
 
+const struct stream_driver *stream_kafka;
+
 int stream_parse(const char *name, enum stream_kind *kind, const char **path,
                  struct error *error)
 {
@@ -20,9 +22,11 @@ int stream_parse(const char *name, enum stream_kind *kind, const char **path,
         *kind = STREAM_STDIO;
     else if (strncmp(name, "file:", 5) == 0)
         *path = name + 5;
-    else if (strncmp(name, "kafka:", 6) == 0)
-        return error_set(error, EX_USAGE, "%s: this version reads and writes no Kafka topics",
-                         name);
+    else if (strncmp(name, "kafka:", 6) == 0) {
+        *path = name + 6;
+        *kind = STREAM_KAFKA;
+        return stream_kafka ? 0 : error_set(error, EX_USAGE, "%s: this tool knows no topics", name);
+    }
     else if (scheme && name[scheme] == ':')
         return error_set(error, EX_USAGE,
                          "%s: unknown kind of stream; a file of this name is file:%s", name, name);
@@ -39,6 +43,8 @@ static bool stat_stream(const char *name, int descriptor, struct stat *status)
     struct error error;
 
     if (stream_parse(name, &kind, &path, &error) < 0)
+        return false;
+    if (kind == STREAM_KAFKA)
         return false;
     return (kind == STREAM_STDIO ? fstat(descriptor, status) : stat(path, status)) == 0;
 }
@@ -80,10 +86,10 @@ int reader_open(const char *name, bool follow, struct reader **out, struct error
     struct stat status;
     enum stream_kind kind;
     const char *path;
-    int fd, result;
+    int fd = -1, result;
 
     if (stream_parse(name, &kind, &path, error) < 0 ||
-        open_input(kind, path, follow, &fd, error) < 0)
+        (kind != STREAM_KAFKA && open_input(kind, path, follow, &fd, error) < 0))
         return -1;
     reader = calloc(1, sizeof *reader);
     if (!reader || !(reader->name = strdup(name)) || lines_init(&reader->lines, 0) < 0) {
@@ -94,7 +100,10 @@ int reader_open(const char *name, bool follow, struct reader **out, struct error
     }
     reader->follow = follow;
     reader->notify_fd = -1;
-    if (fd >= 0 && fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
+    reader->partitions = 1;
+    if (kind == STREAM_KAFKA)
+        result = stream_kafka->reader_init(reader, error);
+    else if (fd >= 0 && fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
         result = pipe_reader_init(reader, fd, error);
     else
         result = file_reader_init(reader, fd, kind == STREAM_FILE ? path : NULL, error);
@@ -117,19 +126,60 @@ void reader_close(struct reader *reader)
     free(reader);
 }
 
-void reader_skip(struct reader *reader, uint64_t offset)
+int32_t reader_partitions(const struct reader *reader)
 {
+    return reader->partitions;
+}
+
+int reader_seek(struct reader *reader, int32_t partition, uint64_t offset, struct error *error)
+{
+    return reader->operations->seek(reader, partition, offset, error);
+}
+
+int lines_reader_seek(struct reader *reader, int32_t partition, uint64_t offset,
+                      struct error *error)
+{
+    (void)partition;
+    (void)error;
     if (reader->seekable && offset != reader->lines.offset) {
         lines_rewind(&reader->lines);
         reader->lines.offset = offset;
     }
     reader->skip = offset;
+    return 0;
+}
+
+void reader_position(const struct reader *reader, const struct line *record,
+                     char text[STREAM_POSITION_TEXT])
+{
+    reader->operations->position(record, text);
+}
+
+/* Decimal digits and a NUL; it is on the handler's path, where snprintf would show. */
+void lines_reader_position(const struct line *record, char text[STREAM_POSITION_TEXT])
+{
+    char reversed[20];
+    uint64_t offset = record->start;
+    int count = 0;
+
+    do
+        reversed[count++] = (char)('0' + offset % 10);
+    while (offset /= 10);
+    while (count)
+        *text++ = reversed[--count];
+    *text = '\0';
 }
 
 int reader_next(struct reader *reader, struct line *record, struct error *error)
 {
     int result;
 
+    if (reader->operations->next) {
+        do
+            result = reader->operations->next(reader, record, error);
+        while (result == READ_RECORD && record->blank);
+        return result;
+    }
     for (;;) {
         while (lines_next(&reader->lines, record))
             if (!record->blank && record->start >= reader->skip)

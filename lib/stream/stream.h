@@ -1,5 +1,6 @@
 /* Where records come from and where they go. A stream's name says what it is: "-" is stdin or
- * stdout; "file:PATH", or a name without a scheme, an append-only file of JSON lines. */
+ * stdout; "file:PATH", or a name without a scheme, an append-only file of JSON lines;
+ * "kafka:TOPIC" a topic, in the tools that know Kafka. */
 #ifndef STREAM_STREAM_H
 #define STREAM_STREAM_H
 
@@ -7,11 +8,16 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/id.h"
 #include "base/lines.h"
 
-enum stream_kind { STREAM_STDIO, STREAM_FILE };
+enum stream_kind { STREAM_STDIO, STREAM_FILE, STREAM_KAFKA };
 
-/* Splits a stream's name into its kind and, for a file, its path (which points into the name).
+/* Room for a position as text, with its NUL: "1834" for files and pipes, "partition:offset" for Kafka. */
+enum { STREAM_POSITION_TEXT = 44 };
+
+/* Splits a stream's name into its kind and its path or topic (which points into the name; a topic may
+ * be empty: the default of its role).
  * Returns -1 (EX_USAGE) for a name that can't be one. */
 int stream_parse(const char *name, enum stream_kind *kind, const char **path,
                  struct error *error);
@@ -32,9 +38,17 @@ struct reader;
 int reader_open(const char *name, bool follow, struct reader **reader, struct error *error);
 void reader_close(struct reader *reader);
 
-/* Goes on at a later offset, where a record begins; a pipe reads what comes before and lets it go.
- * An offset behind the end is found by reader_next(). */
-void reader_skip(struct reader *reader, uint64_t offset);
+/* How many partitions the log has: 1, unless it is a topic. */
+int32_t reader_partitions(const struct reader *reader);
+
+/* Goes on at a later offset of a partition, where a record begins; a pipe reads what comes before and
+ * lets it go. An offset behind the end is found by reader_next(). Without it a partition is read from
+ * its beginning. */
+int reader_seek(struct reader *reader, int32_t partition, uint64_t offset, struct error *error);
+
+/* The position of a record as text. */
+void reader_position(const struct reader *reader, const struct line *record,
+                     char text[STREAM_POSITION_TEXT]);
 
 /* The next record that is not blank, good until the next call:
  *   READ_RECORD  one was there
@@ -52,7 +66,7 @@ int reader_fd(const struct reader *reader);
 /* Makes durable what was read, so that nothing derived from it outlives it. */
 int reader_sync(struct reader *reader, struct error *error);
 
-/* Where the next record begins; bytes. */
+/* Where the next record of a file or a pipe begins; bytes. */
 uint64_t reader_offset(const struct reader *reader);
 
 /* Bytes behind the last newline at READ_END of a file: a torn tail, which is no record. */
@@ -77,10 +91,22 @@ bool writer_is_log(const struct writer *writer);
 /* The batch that the next writer_commit() will append: whole lines. */
 struct buffer *writer_batch(struct writer *writer);
 
+/* Says that what was put into the batch since the last call is one record, a line with its newline, of
+ * this value: its key, where the log has partitions. Needed for topics, and for writer_position(). */
+int writer_end_record(struct writer *writer, const struct id *key, struct error *error);
+
 /* Appends the batch as a whole and, to a log, makes it durable; *offset is where it begins. After a
  * failure the batch is dropped, and the log is as it was before; if even that can't be reached, the
  * writer keeps the log locked and fails from then on. *cut is how many bytes of a torn tail, which
- * a crash had left, were cut off before. Both may be NULL. */
+ * a crash had left, were cut off before. Both may be NULL.
+ *
+ * To a topic a batch isn't one: records that were delivered before the failure are there. See
+ * writer_delivered(). */
 int writer_commit(struct writer *writer, uint64_t *offset, uint64_t *cut, struct error *error);
+
+/* After a commit: whether the record with this index in the batch is durable, and where it stands. */
+enum delivery { DELIVERY_DONE, DELIVERY_FAILED, DELIVERY_UNKNOWN };
+enum delivery writer_position(const struct writer *writer, size_t index,
+                              char text[STREAM_POSITION_TEXT]);
 
 #endif

@@ -1,17 +1,82 @@
+#include "stream/writer.h"
+
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "stream/log.h"
-#include "stream/stream.h"
+#include "stream/reader.h"
 
-struct writer {
-    char *name;
-    struct buffer batch;
-    struct log log; /* fd -1: stdout */
-    uint64_t written; /* to stdout; bytes */
-};
+/* --- stdout, files --- */
+
+/* What became of all records of a batch that begins at `base`. */
+static void set_records(struct writer *writer, uint64_t base, enum delivery delivery)
+{
+    size_t count = writer->records.len / sizeof(struct writer_record);
+
+    for (size_t i = 0; i < count; i++) {
+        struct writer_record *record = writer_record(writer, i);
+        record->offset = base + record->from;
+        record->delivery = delivery;
+    }
+}
+
+static void write_offset(const struct writer_record *record, char text[STREAM_POSITION_TEXT])
+{
+    snprintf(text, STREAM_POSITION_TEXT, "%llu", (unsigned long long)record->offset);
+}
+
+static int commit_stdout(struct writer *writer, uint64_t *offset, uint64_t *cut,
+                         struct error *error)
+{
+    size_t done = 0;
+
+    *cut = 0;
+    *offset = writer->written;
+    while (done < writer->batch.len) {
+        ssize_t put = write(STDOUT_FILENO, writer->batch.data + done, writer->batch.len - done);
+        if (put < 0 && errno != EINTR)
+            return error_errno(error, EX_IOERR, "can't write to stdout");
+        if (put > 0)
+            done += (size_t)put;
+    }
+    writer->written += writer->batch.len;
+    set_records(writer, *offset, DELIVERY_DONE);
+    return 0;
+}
+
+static int commit_file(struct writer *writer, uint64_t *offset, uint64_t *cut, struct error *error)
+{
+    int result = log_append(&writer->log, writer->batch.data, writer->batch.len, offset, cut,
+                            error);
+
+    set_records(writer, *offset,
+                result == 0            ? DELIVERY_DONE
+                : writer->log.poisoned ? DELIVERY_UNKNOWN
+                                       : DELIVERY_FAILED);
+    return result;
+}
+
+static void close_file(struct writer *writer)
+{
+    log_close(&writer->log);
+}
+
+/* --- any --- */
+
+static int open_kind(struct writer *writer, enum stream_kind kind, struct error *error)
+{
+    static const struct writer_operations standard = {.commit = commit_stdout,
+                                                      .position = write_offset};
+    static const struct writer_operations file = {
+        .is_log = true, .commit = commit_file, .position = write_offset, .close = close_file};
+
+    if (kind == STREAM_KAFKA)
+        return stream_kafka->writer_init(writer, error);
+    writer->operations = kind == STREAM_FILE ? &file : &standard;
+    return kind == STREAM_FILE ? log_open(&writer->log, writer->name, error) : 0;
+}
 
 int writer_open(const char *name, struct writer **out, struct error *error)
 {
@@ -27,7 +92,7 @@ int writer_open(const char *name, struct writer **out, struct error *error)
         return error_memory(error);
     }
     writer->log.fd = -1;
-    if (kind == STREAM_FILE && log_open(&writer->log, writer->name, error) < 0) {
+    if (open_kind(writer, kind, error) < 0) {
         writer_close(writer);
         return -1;
     }
@@ -39,15 +104,17 @@ void writer_close(struct writer *writer)
 {
     if (!writer)
         return;
-    log_close(&writer->log);
+    if (writer->operations && writer->operations->close)
+        writer->operations->close(writer);
     buffer_release(&writer->batch);
+    buffer_release(&writer->records);
     free(writer->name);
     free(writer);
 }
 
 bool writer_is_log(const struct writer *writer)
 {
-    return writer->log.fd >= 0;
+    return writer->operations->is_log;
 }
 
 struct buffer *writer_batch(struct writer *writer)
@@ -55,33 +122,34 @@ struct buffer *writer_batch(struct writer *writer)
     return &writer->batch;
 }
 
-static int write_stdout(struct writer *writer, struct error *error)
+int writer_end_record(struct writer *writer, const struct id *key, struct error *error)
 {
-    size_t done = 0;
+    size_t count;
 
-    while (done < writer->batch.len) {
-        ssize_t put = write(STDOUT_FILENO, writer->batch.data + done, writer->batch.len - done);
-        if (put < 0 && errno != EINTR)
-            return error_errno(error, EX_IOERR, "can't write to stdout");
-        if (put > 0)
-            done += (size_t)put;
-    }
-    return 0;
+    if (writer->committed)
+        writer->records.len = 0;
+    writer->committed = false;
+    count = writer->records.len / sizeof(struct writer_record);
+    buffer_append(&writer->records,
+                  &(struct writer_record){.from = writer->ended, .delivery = DELIVERY_FAILED},
+                  sizeof(struct writer_record));
+    writer->ended = writer->batch.len;
+    if (writer->records.failed || writer->batch.failed)
+        return error_memory(error);
+    return writer->operations->put ? writer->operations->put(writer, count, key, error) : 0;
 }
 
 int writer_commit(struct writer *writer, uint64_t *offset, uint64_t *cut, struct error *error)
 {
-    uint64_t where = writer->written, torn = 0;
+    uint64_t where = 0, torn = 0;
     int result = 0;
 
     if (writer->batch.failed)
         result = error_memory(error);
-    else if (writer->batch.len && writer_is_log(writer))
-        result = log_append(&writer->log, writer->batch.data, writer->batch.len, &where, &torn,
-                            error);
     else if (writer->batch.len)
-        result = write_stdout(writer, error);
-    writer->written += writer->batch.len;
+        result = writer->operations->commit(writer, &where, &torn, error);
+    writer->committed = true;
+    writer->ended = 0;
     writer->batch.len = 0;
     writer->batch.failed = false;
     if (offset)
@@ -89,4 +157,13 @@ int writer_commit(struct writer *writer, uint64_t *offset, uint64_t *cut, struct
     if (cut)
         *cut = torn;
     return result;
+}
+
+enum delivery writer_position(const struct writer *writer, size_t index,
+                              char text[STREAM_POSITION_TEXT])
+{
+    const struct writer_record *record = writer_record(writer, index);
+
+    writer->operations->position(record, text);
+    return record->delivery;
 }

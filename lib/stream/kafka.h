@@ -1,0 +1,46 @@
+/* Apache Kafka: logs that are partitioned topics, by librdkafka. Who calls kafka_install() links it;
+ * the other tools don't. See calc-kafka(7). */
+#ifndef STREAM_KAFKA_H
+#define STREAM_KAFKA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/id.h"
+
+/* What a topic is for. */
+enum kafka_role { KAFKA_COMMANDS, KAFKA_EVENTS, KAFKA_REJECTIONS, KAFKA_ROLES };
+
+/* From now on reader_open() and writer_open() know streams named kafka:TOPIC. */
+void kafka_install(void);
+
+/* A property of librdkafka as "name=value", for every client that is opened later: as -X has it.
+ * EX_USAGE if it is none, or one that the guarantees rest on. */
+int kafka_set(const char *property, struct error *error);
+
+/* The same for each line of a file, as -F has it: "name=value", "#" begins a comment. EX_CONFIG for a
+ * bad line, EX_IOERR if it can't be read. Secrets belong there. */
+int kafka_load(const char *path, struct error *error);
+
+/* The topic that a stream's path names: the path itself or, if it is empty, the default of the role:
+ * KAFKA_COMMANDS_TOPICS, KAFKA_EVENTS_TOPICS, KAFKA_REJECTIONS_TOPICS, else commands, events,
+ * rejections. The text lives as long as the path and the environment. */
+const char *kafka_topic(const char *path, enum kafka_role role);
+
+/* The group that a role's readers publish their offsets in: KAFKA_COMMANDS_GROUP_ID
+ * (commands-processors) for commands, KAFKA_EVENTS_GROUP_ID (events-processors) else. */
+const char *kafka_group(enum kafka_role role);
+
+/* Room for a stream's name with its NUL: "kafka:" and a topic, which has 249 characters at most. */
+enum { KAFKA_STREAM_TEXT = 6 + 249 + 1 };
+
+/* The stream `name` with the role's default topic put in, if it is "kafka:": then in `text`, which has
+ * KAFKA_STREAM_TEXT bytes. */
+const char *kafka_stream(const char *name, enum kafka_role role, char *text);
+
+/* The partition of a value among `count`: that of the Java clients' default partitioner (murmur2) for
+ * the key, which is the id's canonical text. */
+int32_t kafka_partition(const struct id *value_id, int32_t count);
+
+#endif

@@ -1,0 +1,46 @@
+/* What every client of Kafka has in common. For kafka_*.c only, so the types are librdkafka's, by their
+ * tags: a header doesn't bring rdkafka.h into files that aren't for it. */
+#ifndef STREAM_KAFKA_CLIENT_H
+#define STREAM_KAFKA_CLIENT_H
+
+#include "stream/kafka.h"
+
+struct rd_kafka_s;
+struct rd_kafka_conf_s;
+struct rd_kafka_message_s;
+struct reader;
+struct writer;
+
+/* librdkafka's name and value of a property. */
+struct kafka_property {
+    const char *name, *value;
+};
+
+enum kafka_client { KAFKA_PRODUCER, KAFKA_CONSUMER };
+
+/* A configuration: the defaults of all our clients, then `defaults` (which the user may change), then
+ * the user's, then `fixed`. Both lists end with a NULL name and may be NULL. The caller may set
+ * callbacks and gives it to kafka_new(). NULL with EX_CONFIG if librdkafka refuses a property. */
+struct rd_kafka_conf_s *kafka_conf(const struct kafka_property *defaults,
+                                   const struct kafka_property *fixed, struct error *error);
+
+/* A client; takes over conf. NULL with EX_CONFIG. */
+struct rd_kafka_s *kafka_new(enum kafka_client kind, struct rd_kafka_conf_s *conf,
+                             struct error *error);
+
+/* How many partitions a topic has; waits until a broker answers, for timeout_ms at most, and lets the
+ * client know the topic. EX_CONFIG if there is no such topic, EX_TEMPFAIL if no broker answered. */
+int kafka_partition_count(struct rd_kafka_s *client, const char *topic, int timeout_ms,
+                          int32_t *count, struct error *error);
+
+/* The brokers, for messages. */
+const char *kafka_brokers(void);
+
+/* Fills *error with librdkafka's reason for `code` (a rd_kafka_resp_err_t). Returns -1. */
+int kafka_error(struct error *error, int status, int code, const char *what);
+
+/* The driver of kafka:TOPIC streams: reader.h and writer.h say what they have to do. */
+int kafka_reader_init(struct reader *reader, struct error *error);
+int kafka_writer_init(struct writer *writer, struct error *error);
+
+#endif
