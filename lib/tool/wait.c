@@ -1,14 +1,6 @@
 #include "tool/wait.h"
 
-#include <time.h>
-
-int64_t clock_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
+#include "base/clock.h"
 
 static int look(const char *folder, struct view **view, const struct id *value_id,
                 const struct id *command_id, struct outcome *outcome, struct error *error)

@@ -4,9 +4,6 @@
 
 #include "store/view.h"
 
-/* Milliseconds of the monotonic clock. */
-int64_t clock_ms(void);
-
 /* Waits until the outcome of a command on a value is in the view, which may still have to come. The
  * view is opened into *view if that is NULL and stays open. 1 with the outcome, 0 if the deadline
  * (clock_ms(); one that is past looks once) comes first, -1. */
