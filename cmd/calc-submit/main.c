@@ -6,8 +6,10 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "input.h"
+#include "stream/kafka.h"
 #include "stream/stream.h"
 #include "tool/inputs.h"
+#include "tool/kafka_options.h"
 #include "tool/options.h"
 #include "tool/wait.h"
 
@@ -17,8 +19,8 @@ static const char help[] =
     "       calc-submit [OPTION]... add VALUE_ID NUMBER\n"
     "       calc-submit [OPTION]... multiply VALUE_ID NUMBER\n"
     "\n"
-    "Turns inputs, a line each, into commands on stdout; or appends them to a log and prints\n"
-    "an acknowledgement a line once they are durable.\n"
+    "Turns inputs, a line each, into commands on stdout; or appends them to a log, a file or\n"
+    "kafka:TOPIC, and prints an acknowledgement a line once they are durable.\n"
     "\n"
     "  -i, --input STREAM        inputs; '-' (stdin) by default\n"
     "  -o, --output STREAM       commands; '-' (stdout) by default\n"
@@ -27,6 +29,7 @@ static const char help[] =
     "      --id UUID             the command's id (a retry has the same); a new one by default\n"
     "      --expected-version N  only if the value is at this version; 0: must not exist\n"
     "      --actor NAME          who asks\n"
+    KAFKA_OPTIONS_HELP
     "      --help, --version\n"
     "\n"
     "Inputs: {\"value\":7}, {\"value_id\":\"...\",\"operation\":\"ADD\",\"value\":3}, or whole commands.\n"
@@ -34,6 +37,7 @@ static const char help[] =
 
 enum {
     BATCH_BYTES = 1 << 20,
+    TOPIC_BATCH_BYTES = 1 << 24, /* sent while it fills: only the wait for its end counts */
     PIPE_BATCH_BYTES = 1 << 16,
     OPTION_WAIT = OPTION_FIRST,
     OPTION_VIEW,
@@ -46,19 +50,22 @@ enum {
 struct pending {
     struct id id, value_id;
     struct body body;
-    uint64_t offset; /* from the batch's beginning */
+    uint64_t line; /* of the input, from 1 */
 };
 
 struct submitter {
     const char *input_name, *output_name, *folder;
+    char topic_name[KAFKA_STREAM_TEXT];
+    enum stream_kind output_kind;
     bool one_shot, waits, has_id;
     int64_t wait_ms;
     struct command command; /* one-shot: the command itself */
     struct reader *input;
     struct writer *output, *acknowledgements;
     struct buffer pending; /* of struct pending; logs only */
+    size_t ended;          /* of them, which the writer took */
     struct view *view;
-    bool bad, rejected, undecided;
+    bool appended, bad, rejected, undecided;
 };
 
 /* --- the command line --- */
@@ -117,7 +124,7 @@ static void parse_options(struct submitter *submitter, int argc, char **argv)
     int option;
 
     submitter->folder = getenv("CALC_VIEW");
-    options_open(&options, argc, argv, "+:i:o:", longer, help);
+    options_open(&options, argc, argv, "+:i:o:" KAFKA_OPTION_LETTERS, longer, help);
     while ((option = options_next(&options)) != OPTION_END) {
         switch (option) {
         case 'i':
@@ -149,6 +156,8 @@ static void parse_options(struct submitter *submitter, int argc, char **argv)
             if (!*optarg || actor_set(&command->actor, optarg, strlen(optarg)) < 0)
                 options_bad("--actor takes 1 to %d bytes", ACTOR_MAX_BYTES);
             break;
+        default:
+            kafka_option(option, optarg);
         }
     }
     submitter->one_shot = options.operand_count > 0;
@@ -167,11 +176,14 @@ static void check_options(struct submitter *submitter)
     const char *path;
     struct error error;
 
+    submitter->output_name =
+        kafka_stream(submitter->output_name, KAFKA_COMMANDS, submitter->topic_name);
     if (!submitter->input_name)
         submitter->input_name = "-";
     if (stream_parse(submitter->output_name, &kind, &path, &error) < 0 ||
         stream_parse(submitter->input_name, &input_kind, &path, &error) < 0)
         options_bad("%s", error.text);
+    submitter->output_kind = kind;
     if (submitter->waits && kind == STREAM_STDIO)
         options_bad("--wait needs a log: -o COMMANDS");
     if (submitter->waits && (!submitter->folder || !*submitter->folder))
@@ -182,20 +194,24 @@ static void check_options(struct submitter *submitter)
 
 /* --- one command --- */
 
-static int add(struct submitter *submitter, const struct command *command, struct error *error)
+static int add(struct submitter *submitter, const struct command *command, uint64_t line,
+               struct error *error)
 {
-    struct buffer *batch = writer_batch(submitter->output);
-    size_t from = batch->len;
-    struct pending pending = {command->id, command->value_id, {{0}}, from};
+    struct pending pending = {command->id, command->value_id, {{0}}, line};
 
-    if (command_write_checked(command, batch, error) < 0)
+    if (command_write_checked(command, writer_batch(submitter->output), error) < 0)
         return -1;
     if (!writer_is_log(submitter->output))
         return 0;
     if (submitter->waits)
         body_of(command->action, command->value, &command->actor, &pending.body);
     buffer_append(&submitter->pending, &pending, sizeof pending);
-    return submitter->pending.failed ? error_memory(error) : 0;
+    if (submitter->pending.failed)
+        return error_memory(error);
+    if (writer_end_record(submitter->output, &command->value_id, error) < 0)
+        return -1;
+    submitter->ended++;
+    return 0;
 }
 
 static int take_line(struct submitter *submitter, const struct line *line, struct error *error)
@@ -209,7 +225,7 @@ static int take_line(struct submitter *submitter, const struct line *line, struc
     else
         result = input_parse(line->data, line->len, timestamp_now(), &command, &reason);
     if (result == 0)
-        result = add(submitter, &command, &reason);
+        result = add(submitter, &command, line->number, &reason);
     if (result == 0)
         return 0;
     if (reason.status != EX_DATAERR) {
@@ -224,15 +240,60 @@ static int take_line(struct submitter *submitter, const struct line *line, struc
 /* --- a batch --- */
 
 static void acknowledge(struct submitter *submitter, const struct pending *pending,
-                        uint64_t base)
+                        const char *position)
 {
     char id[ID_TEXT], value_id[ID_TEXT];
 
     id_write(&pending->id, id);
     id_write(&pending->value_id, value_id);
     buffer_printf(writer_batch(submitter->acknowledgements),
-                  "{\"id\":\"%.36s\",\"value_id\":\"%.36s\",\"position\":\"%llu\"}\n", id,
-                  value_id, (unsigned long long)(base + pending->offset));
+                  "{\"id\":\"%.36s\",\"value_id\":\"%.36s\",\"position\":\"%s\"}\n", id,
+                  value_id, position);
+    submitter->appended = true;
+}
+
+/* Acknowledges what is durable, in order. */
+static int acknowledge_all(struct submitter *submitter, struct error *error)
+{
+    const struct pending *pending = (const struct pending *)submitter->pending.data;
+    char position[STREAM_POSITION_TEXT];
+
+    for (size_t i = 0; i < submitter->ended; i++)
+        if (writer_position(submitter->output, i, position) == DELIVERY_DONE)
+            acknowledge(submitter, &pending[i], position);
+    return writer_commit(submitter->acknowledgements, NULL, NULL, error);
+}
+
+/* After a failed commit to a topic, of which a part may be there: which record the error is about,
+ * and what became of the others. */
+static void tell_failure(const struct submitter *submitter, struct error *error)
+{
+    const struct pending *pending = (const struct pending *)submitter->pending.data;
+    const struct pending *failed = &pending[writer_failed(submitter->output)];
+    size_t count = submitter->pending.len / sizeof *pending, unknown = 0, lost = 0;
+    char position[STREAM_POSITION_TEXT], id[ID_TEXT];
+    struct error reason = *error;
+
+    for (size_t i = 0; i < count; i++) {
+        enum delivery delivery = DELIVERY_FAILED;
+        if (i < submitter->ended)
+            delivery = writer_position(submitter->output, i, position);
+        lost += delivery == DELIVERY_FAILED;
+        if (delivery != DELIVERY_UNKNOWN)
+            continue;
+        unknown++;
+        id_write(&pending[i].id, id);
+        diag_info("line %llu, command %.36s: may be there or not",
+                  (unsigned long long)pending[i].line, id);
+    }
+    id_write(&failed->id, id);
+    error_set(error, reason.status,
+              "line %llu, command %.36s: %s (of the last %zu commands, %zu were appended, %zu were "
+              "not, and %zu may be there or not)",
+              (unsigned long long)failed->line, id, reason.text, count, count - lost - unknown,
+              lost, unknown);
+    if (submitter->appended && !unknown)
+        error->status = EX_IOERR;
 }
 
 /* Prints what became of a command; another body's outcome means that its id was used before. */
@@ -271,36 +332,66 @@ static int commit(struct submitter *submitter, struct error *error)
     size_t count = submitter->pending.len / sizeof *pending;
     uint64_t base = 0, cut = 0;
     int64_t deadline_ms;
+    struct error acknowledging;
     int result = writer_commit(submitter->output, &base, &cut, error);
 
     if (cut)
         diag_warn("cut off a torn tail of %llu bytes that a crash left before %llu",
                   (unsigned long long)cut, (unsigned long long)base);
-    if (result < 0)
+    if (acknowledge_all(submitter, result < 0 ? &acknowledging : error) < 0 && result == 0)
         return -1;
-    for (size_t i = 0; i < count; i++)
-        acknowledge(submitter, &pending[i], base);
-    if (writer_commit(submitter->acknowledgements, NULL, NULL, error) < 0)
+    if (result < 0) {
+        if (submitter->output_kind == STREAM_KAFKA)
+            tell_failure(submitter, error);
         return -1;
+    }
     deadline_ms = clock_ms() + submitter->wait_ms;
     for (size_t i = 0; submitter->waits && i < count; i++)
         if (report(submitter, &pending[i], deadline_ms, error) < 0)
             return -1;
     submitter->pending.len = 0;
+    submitter->ended = 0;
     return 0;
+}
+
+/* How much gathers before it is committed, if the input doesn't pause. */
+static size_t batch_bytes(enum stream_kind kind)
+{
+    return kind == STREAM_KAFKA ? TOPIC_BATCH_BYTES
+           : kind == STREAM_FILE ? BATCH_BYTES
+                                 : PIPE_BATCH_BYTES;
+}
+
+/* One more record, or what reader_next() says. */
+static int take(struct submitter *submitter, struct error *error)
+{
+    struct line line;
+    int got = reader_next(submitter->input, &line, error);
+
+    return got == READ_RECORD && take_line(submitter, &line, error) < 0 ? -1 : got;
+}
+
+/* When reading or writing failed: a topic has a part of the batch already, so what became of it has to
+ * be told. */
+static int end_batch(struct submitter *submitter, struct error *error)
+{
+    struct error later;
+
+    if (submitter->output_kind == STREAM_KAFKA && commit(submitter, &later) < 0)
+        *error = later;
+    return -1;
 }
 
 static int submit_lines(struct submitter *submitter, struct error *error)
 {
-    size_t full = writer_is_log(submitter->output) ? BATCH_BYTES : PIPE_BATCH_BYTES;
-    struct line line;
+    size_t full = batch_bytes(submitter->output_kind);
 
     if (reader_open(submitter->input_name, false, &submitter->input, error) < 0)
         return -1;
     for (;;) {
-        int got = reader_next(submitter->input, &line, error);
-        if (got < 0 || (got == READ_RECORD && take_line(submitter, &line, error) < 0))
-            return -1;
+        int got = take(submitter, error);
+        if (got < 0)
+            return end_batch(submitter, error);
         if (got == READ_INTERRUPTED ||
             (got == READ_RECORD && writer_batch(submitter->output)->len < full))
             continue;
@@ -327,8 +418,8 @@ static int submit(struct submitter *submitter, struct error *error)
     if (!submitter->one_shot)
         return submit_lines(submitter, error);
     submitter->command.timestamp = timestamp_now();
-    if (add(submitter, &submitter->command, error) < 0)
-        return -1;
+    if (add(submitter, &submitter->command, 1, error) < 0)
+        return end_batch(submitter, error);
     return commit(submitter, error);
 }
 
@@ -338,6 +429,7 @@ int main(int argc, char **argv)
     struct error error = {0};
     int status = EXIT_OK;
 
+    kafka_install();
     parse_options(&submitter, argc, argv);
     check_options(&submitter);
     if (submit(&submitter, &error) < 0) {

@@ -92,7 +92,9 @@ bool writer_is_log(const struct writer *writer);
 struct buffer *writer_batch(struct writer *writer);
 
 /* Says that what was put into the batch since the last call is one record, a line with its newline, of
- * this value: its key, where the log has partitions. Needed for topics, and for writer_position(). */
+ * this value: its key, where the log has partitions. Needed for topics, and for writer_position().
+ * A topic's record is on its way then. After -1 writer_commit() fails, too, and tells what became of
+ * those before it. */
 int writer_end_record(struct writer *writer, const struct id *key, struct error *error);
 
 /* Appends the batch as a whole and, to a log, makes it durable; *offset is where it begins. After a
@@ -100,13 +102,20 @@ int writer_end_record(struct writer *writer, const struct id *key, struct error 
  * writer keeps the log locked and fails from then on. *cut is how many bytes of a torn tail, which
  * a crash had left, were cut off before. Both may be NULL.
  *
- * To a topic a batch isn't one: records that were delivered before the failure are there. See
- * writer_delivered(). */
+ * To a topic a batch isn't one: records that were delivered before the failure are there, see
+ * writer_position(), and the writer fails from then on. The status tells: EX_UNAVAILABLE if some may be
+ * there, else EX_IOERR if some are, else EX_TEMPFAIL or, if trying again can't help, EX_CONFIG. */
 int writer_commit(struct writer *writer, uint64_t *offset, uint64_t *cut, struct error *error);
 
 /* After a commit: whether the record with this index in the batch is durable, and where it stands. */
 enum delivery { DELIVERY_DONE, DELIVERY_FAILED, DELIVERY_UNKNOWN };
 enum delivery writer_position(const struct writer *writer, size_t index,
                               char text[STREAM_POSITION_TEXT]);
+
+/* After a commit to a topic that failed: the index of the record that the error is about. */
+size_t writer_failed(const struct writer *writer);
+
+/* Asked while a commit waits: true ends the wait soon, and what isn't written by then fails. */
+void writer_set_give_up(struct writer *writer, bool (*give_up)(void));
 
 #endif

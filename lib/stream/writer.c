@@ -167,3 +167,13 @@ enum delivery writer_position(const struct writer *writer, size_t index,
     writer->operations->position(record, text);
     return record->delivery;
 }
+
+size_t writer_failed(const struct writer *writer)
+{
+    return writer->failed;
+}
+
+void writer_set_give_up(struct writer *writer, bool (*give_up)(void))
+{
+    writer->log.give_up = give_up;
+}

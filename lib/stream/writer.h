@@ -31,6 +31,7 @@ struct writer {
     size_t ended; /* bytes of it that are in records */
     struct buffer records; /* of struct writer_record */
     bool committed;        /* the records are those of the last batch */
+    size_t failed;         /* see writer_failed() */
     struct log log;        /* a file's */
     uint64_t written;      /* to stdout; bytes */
 };
