@@ -5,9 +5,10 @@
 load helper
 load kafka
 
-# This file's own brokers, each in a folder of its test.
+# The brokers are each test's own. What is fetched is there before them.
 setup_file() {
     export KAFKA_OPTS=-XX:TieredStopAtLevel=1
+    ! command -v mvn >/dev/null || "$kafka" classpath
 }
 
 setup() {
@@ -174,7 +175,8 @@ time.sleep(60)' "$1"
     [ "$(read_topic hung)" = late ]
     # one that hangs can be stopped
     "$kafka" pause one
-    "$kafka" stop one
+    "$kafka" stop one 2>errors
+    [ ! -s errors ]
     ! pgrep -f "$PWD/one" || false
 }
 
