@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/id.h"
 
@@ -42,5 +43,28 @@ const char *kafka_stream(const char *name, enum kafka_role role, char *text);
 /* The partition of a value among `count`: that of the Java clients' default partitioner (murmur2) for
  * the key, which is the id's canonical text. */
 int32_t kafka_partition(const struct id *value_id, int32_t count);
+
+/* The topics that are used together: which they are, how to look at them, and what was found. */
+struct kafka_topics {
+    const char *names[KAFKA_ROLES]; /* NULL: none for that role */
+    unsigned needed; /* those that have to be there: 1u << KAFKA_COMMANDS and so on */
+    bool unsampled;  /* don't read the first events: quicker, and blind to partitions added later */
+    int timeout_ms;  /* for everything */
+
+    struct kafka_found {
+        bool exists;
+        int32_t partitions;
+        int replicas, min_insync; /* 0 if unknown */
+    } found[KAFKA_ROLES];
+    int32_t partitions;               /* that each has, if nothing is wrong; 0 if none is there */
+    struct buffer problems, warnings; /* a sentence a line */
+};
+
+/* Looks at the topics, those that aren't needed too if they are there, for what would lose records or
+ * split a value's history. EX_CONFIG if anything is wrong: then the problems are all in `problems`,
+ * the first one in *error. EX_TEMPFAIL if a broker didn't answer in time. The warnings are filled in
+ * any case. The caller releases. */
+int kafka_topics_check(struct kafka_topics *topics, struct error *error);
+void kafka_topics_release(struct kafka_topics *topics);
 
 #endif
