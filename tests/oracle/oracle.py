@@ -364,7 +364,8 @@ class Calculator:
         return None, result
 
     def handle(self, command, position, line):
-        """The outcome as (is it an event, its line), or None for a retry."""
+        """The outcome as (is it an event, its line), or None for a retry. The position is the
+        command's place in its log, as a number or as text."""
         key = command.value_id, command.id
         body = command.action, command.operation, struct.pack(">d", command.value), command.actor
         value = self.values.get(command.value_id, ABSENT)
@@ -389,16 +390,13 @@ class Calculator:
         try:
             command = read_command(line)
         except Malformed:
-            return False, (
-                '{"action":"CommandRejected","id":"%s","parent":null,"data":{"position":"%d"},"reason":"malformed"}'
-                % (position_id(position, line), position)
-            )
+            return False, spell_malformed(position, line)
         return self.handle(command, position, line)
 
 
 def position_id(position, line):
     """The id of an outcome that belongs to a place rather than to a command."""
-    return uuid5(b"%d\n" % position + line[:LINE_MAX])
+    return uuid5(b"%s\n" % str(position).encode() + line[:LINE_MAX])
 
 
 def spell_event(command, value, outcome_id):
@@ -422,6 +420,13 @@ def spell_rejection(command, reason, version, outcome_id):
         reason,
         version,
         spell_provenance(command),
+    )
+
+
+def spell_malformed(position, line):
+    return '{"action":"CommandRejected","id":"%s","parent":null,"data":{"position":"%s"},"reason":"malformed"}' % (
+        position_id(position, line),
+        position,
     )
 
 
@@ -505,31 +510,30 @@ def difference(path, found, expected):
     )
 
 
-def outcome_counts(events, rejections):
-    """How often each (value id, command id) is decided. An id_reused decides nothing."""
+def outcome_counts(lines):
+    """How often each (value id, command id) is decided. What belongs to a place decides nothing."""
     counts = {}
-    for log in (events, rejections):
-        for _, line in records(log):
-            outcome = parse_json(line)
-            if outcome["parent"] is None or outcome.get("reason") == "id_reused":
-                continue
-            key = outcome["data"]["value_id"], outcome["parent"]
-            counts[key] = counts.get(key, 0) + 1
+    for line in lines:
+        outcome = parse_json(line)
+        if outcome.get("reason") in ("malformed", "misplaced", "id_reused"):
+            continue
+        key = outcome["data"]["value_id"], outcome["parent"]
+        counts[key] = counts.get(key, 0) + 1
     return counts
 
 
-def command_at(commands, position):
+def line_at(commands, position):
+    """The line of a file that begins at this position, a text; None if none does."""
+    position = int(position)
     end = commands.find(b"\n", position)
     if end < 0 or not (position == 0 or commands[position - 1 : position] == b"\n"):
         return None
-    try:
-        return read_command(commands[position:end])
-    except Malformed:
-        return None
+    return commands[position:end]
 
 
-def acknowledged_badly(path, acks, commands, counts):
-    """The first acknowledgement that isn't true, in words, or None."""
+def acknowledged_badly(path, acks, line_of, counts):
+    """The first acknowledgement that isn't true, in words, or None. line_of() knows what stands at
+    a position; it may be None, and ValueError is for no position."""
     places = set()
     for at, line in records(acks):
         try:
@@ -537,10 +541,14 @@ def acknowledged_badly(path, acks, commands, counts):
             if "status" in ack:  # the outcome, which --wait prints after the acknowledgement
                 continue
             key = member_string(ack, "value_id"), member_string(ack, "id")
-            position = int(member_string(ack, "position"))
+            position = member_string(ack, "position")
+            line_there = line_of(position)
         except (Malformed, ValueError, TypeError):
             return "%s: byte %d: no acknowledgement: %s" % (path, at, excerpt(line))
-        command = command_at(commands, position)
+        try:
+            command = None if line_there is None else read_command(line_there)
+        except Malformed:
+            command = None
         if command is None:
             why = "no command stands there"
         elif (command.value_id, command.id) != key:
@@ -569,11 +577,12 @@ def check(args):
     if args.acks:
         # Counted in the files themselves, so that it stands even where they differ.
         try:
-            counts = outcome_counts(events, rejections)
+            counts = outcome_counts(line for log in (events, rejections) for _, line in records(log))
         except (Malformed, KeyError, TypeError) as error:
             differences.append("an outcome can't be read: %r" % error)
         else:
-            differences.append(acknowledged_badly(args.acks, read_file(args.acks), commands, counts))
+            acks = read_file(args.acks)
+            differences.append(acknowledged_badly(args.acks, acks, lambda at: line_at(commands, at), counts))
     differences = [words for words in differences if words]
     for words in differences:
         print("oracle: " + words, file=sys.stderr)
