@@ -16,6 +16,10 @@ enum kafka_role { KAFKA_COMMANDS, KAFKA_EVENTS, KAFKA_REJECTIONS, KAFKA_ROLES };
 /* From now on reader_open() and writer_open() know streams named kafka:TOPIC. */
 void kafka_install(void);
 
+/* Asked every second while the opening of a topic waits for a broker: true gives it up, with
+ * EX_TEMPFAIL. NULL at first: to wait. */
+extern bool (*kafka_give_up)(void);
+
 /* A property of librdkafka as "name=value", for every client that is opened later: as -X has it.
  * EX_USAGE if it is none, or one that the guarantees rest on. */
 int kafka_set(const char *property, struct error *error);

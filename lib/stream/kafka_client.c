@@ -175,7 +175,7 @@ int32_t kafka_partition(const struct id *value_id, int32_t count)
 
 /* --- handles --- */
 
-static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
+void kafka_log(const struct rd_kafka_s *client, int level, const char *facility, const char *text)
 {
     (void)client;
     if (level <= 3)
@@ -238,7 +238,7 @@ struct rd_kafka_conf_s *kafka_conf(const struct kafka_property *defaults,
         rd_kafka_conf_destroy(conf);
         return NULL;
     }
-    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_log_cb(conf, kafka_log);
     rd_kafka_conf_set_stats_cb(conf, on_statistics);
     return conf;
 }

@@ -33,6 +33,10 @@ struct rd_kafka_s *kafka_new(enum kafka_client kind, struct rd_kafka_conf_s *con
 int kafka_partition_count(struct rd_kafka_s *client, const char *topic, int timeout_ms,
                           int32_t *count, struct error *error);
 
+/* librdkafka's log, as diagnostics: the callback that kafka_conf() sets. Who has an error callback is
+ * told there that connections fail, and may want a word less about it here. */
+void kafka_log(const struct rd_kafka_s *client, int level, const char *facility, const char *text);
+
 /* The brokers, for messages. */
 const char *kafka_brokers(void);
 

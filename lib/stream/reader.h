@@ -11,6 +11,10 @@ struct reader_operations {
     int (*next)(struct reader *reader, struct line *record, struct error *error);
     int (*seek)(struct reader *reader, int32_t partition, uint64_t offset, struct error *error);
     void (*position)(const struct line *record, char text[STREAM_POSITION_TEXT]);
+    /* Only what has partitions needs these; without them it is as stream.c does it. */
+    bool (*ended)(const struct reader *reader, int32_t partition);
+    int (*start_from)(struct reader *reader, const char *from, struct error *error);
+    void (*publish)(struct reader *reader, int32_t partition, uint64_t next);
     int (*sync)(struct reader *reader, struct error *error);
     void (*close)(struct reader *reader);
 };
@@ -28,6 +32,7 @@ struct reader {
     uint64_t torn;
     bool follow;
     bool seekable;
+    bool at_end;    /* the last reader_next() found no more, and what is read has an end */
     bool unterminated_counts; /* a last line without a newline is a record */
 };
 

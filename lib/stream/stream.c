@@ -170,16 +170,10 @@ void lines_reader_position(const struct line *record, char text[STREAM_POSITION_
     *text = '\0';
 }
 
-int reader_next(struct reader *reader, struct line *record, struct error *error)
+static int next_line(struct reader *reader, struct line *record, struct error *error)
 {
     int result;
 
-    if (reader->operations->next) {
-        do
-            result = reader->operations->next(reader, record, error);
-        while (result == READ_RECORD && record->blank);
-        return result;
-    }
     for (;;) {
         while (lines_next(&reader->lines, record))
             if (!record->blank && record->start >= reader->skip)
@@ -193,6 +187,41 @@ int reader_next(struct reader *reader, struct line *record, struct error *error)
             return READ_RECORD;
         return result;
     }
+}
+
+int reader_next(struct reader *reader, struct line *record, struct error *error)
+{
+    int result;
+
+    if (reader->operations->next) {
+        do
+            result = reader->operations->next(reader, record, error);
+        while (result == READ_RECORD && record->blank);
+        return result;
+    }
+    result = next_line(reader, record, error);
+    reader->at_end = result == READ_END || (result == READ_PAUSE && reader->seekable);
+    return result;
+}
+
+bool reader_ended(const struct reader *reader, int32_t partition)
+{
+    return reader->operations->ended ? reader->operations->ended(reader, partition)
+                                     : reader->at_end;
+}
+
+int reader_start_from(struct reader *reader, const char *from, struct error *error)
+{
+    if (!reader->operations->start_from)
+        return error_set(error, EX_USAGE, "%s is no topic: only those can be read from a place",
+                         reader->name);
+    return reader->operations->start_from(reader, from, error);
+}
+
+void reader_publish(struct reader *reader, int32_t partition, uint64_t next)
+{
+    if (reader->operations->publish)
+        reader->operations->publish(reader, partition, next);
 }
 
 int reader_fd(const struct reader *reader)

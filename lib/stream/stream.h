@@ -46,6 +46,19 @@ int32_t reader_partitions(const struct reader *reader);
  * its beginning. */
 int reader_seek(struct reader *reader, int32_t partition, uint64_t offset, struct error *error);
 
+/* Whether the last reader_next() found the end of a partition, all of which was handed out: of a pipe
+ * when it is closed; of what is followed, the end for now. */
+bool reader_ended(const struct reader *reader, int32_t partition);
+
+/* Before the first reader_next(), of a topic: begins at "beginning", "end", an offset (of every
+ * partition), or "@TIME" (RFC 3339 or seconds since 1970: the first record that isn't older).
+ * EX_USAGE for anything else, and for other streams. */
+int reader_start_from(struct reader *reader, const char *from, struct error *error);
+
+/* Says that a partition's records before `next` are done with, for who watches the lag of a topic's
+ * group. Nothing rests on it: it fails in silence, and other streams don't know it. */
+void reader_publish(struct reader *reader, int32_t partition, uint64_t next);
+
 /* The position of a record as text. */
 void reader_position(const struct reader *reader, const struct line *record,
                      char text[STREAM_POSITION_TEXT]);
@@ -61,7 +74,6 @@ int reader_next(struct reader *reader, struct line *record, struct error *error)
 /* A descriptor that is readable when a paused reader should be asked again: to be polled, for a
  * second at most, since a file may lie where nobody tells of changes. */
 int reader_fd(const struct reader *reader);
-
 
 /* Makes durable what was read, so that nothing derived from it outlives it. */
 int reader_sync(struct reader *reader, struct error *error);
