@@ -57,6 +57,7 @@ int fold_apply(struct fold *fold, const struct outcome *event, struct error *err
     value = table_insert(&fold->values, &event->value_id, &created);
     if (!value)
         return error_memory(error);
+    value->any_next |= created && fold->midway;
     switch (projection_judge(value->value.version, event->version,
                              (struct allowance){value->any_next, &fold->unplaced})) {
     case PROJECTION_KNOWN:

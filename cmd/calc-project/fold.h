@@ -9,6 +9,7 @@ struct fold {
     struct table values;  /* id -> its state */
     struct table history; /* id, version -> event id */
     uint64_t unplaced;
+    bool midway; /* the events don't begin with the first: each value's sets its version */
 };
 
 void fold_init(struct fold *fold);

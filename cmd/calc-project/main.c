@@ -1,40 +1,54 @@
 /* calc-project: events and rejections to a view. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/diag.h"
 #include "fold.h"
 #include "source.h"
+#include "stream/kafka.h"
 #include "tool/inputs.h"
+#include "tool/kafka_check.h"
+#include "tool/kafka_options.h"
 #include "tool/options.h"
 #include "tool/stop.h"
 
 static const char help[] =
-    "usage: calc-project [-f] [-i EVENTS] [-r REJECTIONS] [--view DIR] [--skip LOG:POSITION]...\n"
+    "usage: calc-project [-ef] [-i EVENTS] [-r REJECTIONS] [--view DIR] [--skip LOG:POSITION]...\n"
+    "       calc-project [-ef] [-i EVENTS] [--from PLACE]\n"
     "\n"
     "Folds events and rejections into a view, and goes on where it stopped. Without a view\n"
     "it prints each value's last state, ordered by id, when the events end.\n"
     "\n"
     "  -i, --input STREAM       events; '-' (stdin) by default\n"
     "  -r, --rejections STREAM  rejections; none by default\n"
-    "  -f, --follow             go on when the logs end, until SIGTERM or SIGINT\n"
+    "  -f, --follow             go on when the logs end, until SIGTERM or SIGINT: so it is for\n"
+    "                           topics, kafka:TOPIC, unless -e is given\n"
+    "  -e, --end                end where the logs do\n"
     "      --view DIR           the view's folder; $CALC_VIEW by default\n"
     "      --skip LOG:POSITION  leave out the record of the log (events or rejections) that\n"
     "                           stands at the position; its value's next event sets its version\n"
+    "      --from PLACE         begin in a topic at its 'beginning' or 'end', at an OFFSET of each\n"
+    "                           partition, or at @TIME; only without a view\n"
+    KAFKA_OPTIONS_HELP
     "      --help, --version\n"
     "\n"
     "See calc-project(1), calc-formats(5).\n";
 
-enum { BATCH_RECORDS = 65536, SKIPS = 64, OPTION_VIEW = OPTION_FIRST, OPTION_SKIP };
+enum { BATCH_RECORDS = 65536, SKIPS = 64, OPTION_VIEW = OPTION_FIRST, OPTION_SKIP, OPTION_FROM };
 
 static const char *const log_names[VIEW_LOGS] = {"events", "rejections"};
+static const enum kafka_role log_roles[VIEW_LOGS] = {KAFKA_EVENTS, KAFKA_REJECTIONS};
 
 struct projector {
     const char *names[VIEW_LOGS];
+    char topics[VIEW_LOGS][KAFKA_STREAM_TEXT]; /* room for names */
     const char *folder;
-    bool follow;
+    const char *from;
+    bool follow, end;
     struct {
         enum view_log log;
+        int32_t partition; /* -1: the only one */
         uint64_t position;
     } skips[SKIPS];
     int skip_count;
@@ -42,23 +56,32 @@ struct projector {
     struct view *view; /* NULL: fold in memory */
     struct view_txn *txn;
     struct fold fold;
-    int batch; /* records that were taken since the last commit */
 };
 
 static void parse_skip(struct projector *projector, const char *text)
 {
-    const char *colon = strrchr(text, ':');
+    const char *colon = strchr(text, ':'), *second;
+    char partition[16];
 
     if (projector->skip_count == SKIPS)
         options_bad("more than %d times --skip", SKIPS);
-    for (int log = 0; log < VIEW_LOGS; log++)
-        if (colon && strlen(log_names[log]) == (size_t)(colon - text) &&
-            strncmp(text, log_names[log], (size_t)(colon - text)) == 0) {
-            projector->skips[projector->skip_count].log = (enum view_log)log;
-            projector->skips[projector->skip_count++].position =
-                options_count("--skip's position", colon + 1);
-            return;
+    for (int log = 0; log < VIEW_LOGS; log++) {
+        if (!colon || strlen(log_names[log]) != (size_t)(colon - text) ||
+            strncmp(text, log_names[log], (size_t)(colon - text)) != 0)
+            continue;
+        projector->skips[projector->skip_count].log = (enum view_log)log;
+        projector->skips[projector->skip_count].partition = -1;
+        second = strchr(++colon, ':');
+        if (second) {
+            snprintf(partition, sizeof partition, "%.*s", (int)(second - colon), colon);
+            projector->skips[projector->skip_count].partition =
+                (int32_t)options_count("--skip's partition", partition);
+            colon = second + 1;
         }
+        projector->skips[projector->skip_count++].position =
+            options_count("--skip's position", colon);
+        return;
+    }
     options_bad("--skip takes events:POSITION or rejections:POSITION, not '%s'", text);
 }
 
@@ -67,6 +90,8 @@ static void parse_options(struct projector *projector, int argc, char **argv)
     static const struct option longer[] = {{"input", required_argument, NULL, 'i'},
                                            {"rejections", required_argument, NULL, 'r'},
                                            {"follow", no_argument, NULL, 'f'},
+                                           {"end", no_argument, NULL, 'e'},
+                                           {"from", required_argument, NULL, OPTION_FROM},
                                            {"view", required_argument, NULL, OPTION_VIEW},
                                            {"skip", required_argument, NULL, OPTION_SKIP},
                                            OPTIONS_COMMON};
@@ -75,7 +100,7 @@ static void parse_options(struct projector *projector, int argc, char **argv)
 
     projector->names[VIEW_EVENTS] = "-";
     projector->folder = getenv("CALC_VIEW");
-    options_open(&options, argc, argv, "+:i:r:f", longer, help);
+    options_open(&options, argc, argv, "+:i:r:fe" KAFKA_OPTION_LETTERS, longer, help);
     while ((option = options_next(&options)) != OPTION_END) {
         if (option == 'i')
             projector->names[VIEW_EVENTS] = optarg;
@@ -83,45 +108,71 @@ static void parse_options(struct projector *projector, int argc, char **argv)
             projector->names[VIEW_REJECTIONS] = optarg;
         else if (option == 'f')
             projector->follow = true;
+        else if (option == 'e')
+            projector->end = true;
+        else if (option == OPTION_FROM)
+            projector->from = optarg;
         else if (option == OPTION_VIEW)
             projector->folder = optarg;
         else if (option == OPTION_SKIP)
             parse_skip(projector, optarg);
+        else
+            kafka_option(option, optarg);
     }
     if (options.operand_count)
         options_bad("unexpected argument '%s'", options.operands[0]);
+    if (projector->follow && projector->end)
+        options_bad("-f goes on when the logs end, and -e doesn't");
+    for (int i = 0; i < VIEW_LOGS; i++)
+        if (projector->names[i])
+            projector->names[i] =
+                kafka_stream(projector->names[i], log_roles[i], projector->topics[i]);
     if (projector->names[VIEW_REJECTIONS] &&
         (strcmp(projector->names[0], projector->names[1]) == 0 ||
          stream_is_same(projector->names[1], projector->names[0])))
         options_bad("events and rejections can't both come from %s", projector->names[0]);
     if (projector->folder && !*projector->folder)
         projector->folder = NULL;
+    if (projector->folder && projector->from)
+        options_bad("--from: a view has positions of its own");
+    projector->fold.midway = projector->from && strcmp(projector->from, "beginning") != 0;
+}
+
+static bool is_topic(const char *name)
+{
+    return name && strncmp(name, "kafka:", 6) == 0;
+}
+
+/* The readers have waited for the broker by now. */
+static int check_topics(struct projector *projector, struct error *error)
+{
+    const char *streams[KAFKA_ROLES] = {0};
+    unsigned needed = 0;
+
+    for (int i = 0; i < VIEW_LOGS; i++) {
+        streams[log_roles[i]] = projector->names[i];
+        if (is_topic(projector->names[i]))
+            needed |= 1u << log_roles[i];
+    }
+    return kafka_check(streams, needed, KAFKA_CHECK_MS, error);
 }
 
 static int open_all(struct projector *projector, struct error *error)
 {
-    struct view_txn *txn;
-
-    fold_init(&projector->fold);
-    for (int i = 0; i < VIEW_LOGS; i++)
-        projector->sources[i].log = (enum view_log)i;
-    if (projector->folder) {
-        if (view_create(projector->folder, &projector->view, error) < 0 ||
-            view_snapshot(projector->view, &txn, error) < 0)
+    if (projector->folder && view_create(projector->folder, &projector->view, error) < 0)
+        return -1;
+    for (int i = 0; i < VIEW_LOGS; i++) {
+        struct source *source = &projector->sources[i];
+        const char *name = projector->names[i];
+        bool follow = is_topic(name) ? !projector->end : projector->follow;
+        source->log = (enum view_log)i;
+        if (name && source_open(source, name, follow, projector->view, error) < 0)
             return -1;
-        for (int i = 0; i < VIEW_LOGS; i++)
-            if (view_get_position(txn, (enum view_log)i, &projector->sources[i].position,
-                                  error) < 0) {
-                view_abort(txn);
-                return -1;
-            }
-        view_abort(txn);
+        if (name && projector->from &&
+            reader_start_from(source->reader, projector->from, error) < 0)
+            return -1;
     }
-    for (int i = 0; i < VIEW_LOGS; i++)
-        if (projector->names[i] && source_open(&projector->sources[i], projector->names[i],
-                                               projector->follow, error) < 0)
-            return -1;
-    return 0;
+    return check_topics(projector, error);
 }
 
 static bool is_skipped(const struct projector *projector, const struct source *source,
@@ -129,7 +180,9 @@ static bool is_skipped(const struct projector *projector, const struct source *s
 {
     for (int i = 0; i < projector->skip_count; i++)
         if (projector->skips[i].log == source->log &&
-            projector->skips[i].position == record->start)
+            projector->skips[i].position == record->start &&
+            (projector->skips[i].partition == record->partition ||
+             (projector->skips[i].partition < 0 && source->count == 1)))
             return true;
     return false;
 }
@@ -166,6 +219,7 @@ static int apply(struct projector *projector, const struct source *source,
 static int take(struct projector *projector, struct source *source, const struct line *record,
                 struct error *error)
 {
+    char position[STREAM_POSITION_TEXT];
     struct error reason;
     struct outcome outcome;
     int result;
@@ -175,39 +229,36 @@ static int take(struct projector *projector, struct source *source, const struct
         return -1;
     result = parse(source, record, &outcome, &reason);
     if (is_skipped(projector, source, record)) {
-        diag_warn("%s at %llu: left out, as --skip says", reader_name(source->reader),
-                  (unsigned long long)record->start);
+        reader_position(source->reader, record, position);
+        diag_warn("%s at %s: left out, as --skip says", reader_name(source->reader), position);
         result = skip(projector, source, result < 0 ? NULL : &outcome, &reason);
     } else if (result == 0) {
         result = apply(projector, source, &outcome, &reason);
     }
-    if (result < 0)
-        return error_set(error, reason.status, "%s at %llu: %s", reader_name(source->reader),
-                         (unsigned long long)record->start, reason.text);
+    if (result < 0) {
+        reader_position(source->reader, record, position);
+        return error_set(error, reason.status, "%s at %s: %s", reader_name(source->reader),
+                         position, reason.text);
+    }
     source_taken(source, record);
-    projector->batch++;
     return 0;
 }
 
-/* The logs are made durable first: the view doesn't outlive its cause. */
 static int commit(struct projector *projector, struct error *error)
 {
     struct view_txn *txn = projector->txn;
 
-    projector->batch = 0;
     if (!txn)
         return 0;
-    for (int i = 0; i < VIEW_LOGS; i++) {
-        struct source *source = &projector->sources[i];
-        if (!source->reader || !source->last.len)
-            continue;
-        source_position(source);
-        if (reader_sync(source->reader, error) < 0 ||
-            view_set_position(txn, source->log, &source->position, error) < 0)
+    for (int i = 0; i < VIEW_LOGS; i++)
+        if (projector->sources[i].reader && source_keep(&projector->sources[i], txn, error) < 0)
             return -1;
-    }
     projector->txn = NULL;
-    return view_commit(projector->view, txn, error);
+    if (view_commit(projector->view, txn, error) < 0)
+        return -1;
+    for (int i = 0; i < VIEW_LOGS; i++)
+        source_kept(&projector->sources[i]);
+    return 0;
 }
 
 /* Takes what a source has, up to a batch. Returns whether it may have more at once, or -1. */
@@ -218,7 +269,7 @@ static int drain(struct projector *projector, struct source *source, struct erro
 
     if (!source->reader || source->ended)
         return 0;
-    while (projector->batch < BATCH_RECORDS && !stop_asked()) {
+    for (int taken = 0; taken < BATCH_RECORDS && !stop_asked(); taken++) {
         result = source_next(source, &record, error);
         if (result != READ_RECORD)
             break;
@@ -281,12 +332,16 @@ int main(int argc, char **argv)
     struct error error = {0};
     int status = EXIT_OK;
 
+    kafka_install();
+    kafka_give_up = stop_asked;
+    fold_init(&projector.fold);
     parse_options(&projector, argc, argv);
     stop_install();
     if (open_all(&projector, &error) < 0 || run(&projector, &error) < 0 ||
         print_fold(&projector, &error) < 0) {
-        diag_error("%s", error.text);
-        status = error.status;
+        status = stop_asked() && error.status == EX_TEMPFAIL ? EXIT_OK : error.status;
+        if (status != EXIT_OK)
+            diag_error("%s", error.text);
     }
     view_abort(projector.txn);
     view_close(projector.view);

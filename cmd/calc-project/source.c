@@ -1,5 +1,7 @@
 #include "source.h"
 
+#include <stdlib.h>
+
 #include "calc/message.h"
 
 static void digest(const char *record, size_t len, struct id *id)
@@ -7,48 +9,134 @@ static void digest(const char *record, size_t len, struct id *id)
     id_derive(&calc_namespace, record, len, id);
 }
 
-int source_open(struct source *source, const char *name, bool follow, struct error *error)
+/* A position as the log writes it. */
+static const char *place(const struct source *source, int32_t partition, uint64_t offset,
+                         char text[STREAM_POSITION_TEXT])
 {
-    if (!source->position.begun)
-        source->phase = CHECKED;
-    return reader_open(name, follow, &source->reader, error);
+    struct line line = {.partition = partition, .start = offset};
+
+    reader_position(source->reader, &line, text);
+    return text;
+}
+
+static int other_count(const struct source *source, int32_t known, struct error *error)
+{
+    return error_set(error, EX_CONFIG,
+                     "%s has %d partitions, and the view was folded from %d: those that were added "
+                     "split the histories of values. Make new topics and write the commands again",
+                     reader_name(source->reader), source->count, known);
+}
+
+/* Takes over what the view knows of the log. */
+static int resume(struct source *source, struct view *view, struct error *error)
+{
+    struct view_txn *txn;
+    int32_t known;
+    int result;
+
+    if (view_snapshot(view, &txn, error) < 0)
+        return -1;
+    result = view_get_partitions(txn, source->log, &known, error);
+    source->counted = known != 0;
+    if (result == 0 && known && known != source->count)
+        result = other_count(source, known, error);
+    for (int32_t i = 0; result == 0 && i < source->count; i++) {
+        struct source_partition *partition = &source->partitions[i];
+        result = view_get_position(txn, source->log, i, &partition->position, error);
+        if (!partition->position.begun)
+            continue;
+        partition->phase = CHECK_FIRST;
+        source->unchecked++;
+    }
+    view_abort(txn);
+    return result;
+}
+
+int source_open(struct source *source, const char *name, bool follow, struct view *view,
+                struct error *error)
+{
+    if (reader_open(name, follow, &source->reader, error) < 0)
+        return -1;
+    source->count = reader_partitions(source->reader);
+    source->partitions = calloc((size_t)source->count, sizeof *source->partitions);
+    if (!source->partitions)
+        return error_memory(error);
+    for (int32_t i = 0; i < source->count; i++)
+        source->partitions[i].phase = CHECKED;
+    return view ? resume(source, view, error) : 0;
 }
 
 void source_close(struct source *source)
 {
     reader_close(source->reader);
-    buffer_release(&source->last);
+    for (int32_t i = 0; source->partitions && i < source->count; i++)
+        buffer_release(&source->partitions[i].last);
+    free(source->partitions);
 }
 
-static int other_log(const struct source *source, uint64_t offset, struct error *error)
+static int other_log(const struct source *source, const struct line *record, struct error *error)
 {
+    char text[STREAM_POSITION_TEXT];
+
     return error_set(error, EX_DATAERR,
                      "%s is another log than the one that the view was folded from: the record "
-                     "at %llu is not the one it knows; nothing was changed",
-                     reader_name(source->reader), (unsigned long long)offset);
+                     "at %s is not the one it knows; nothing was changed",
+                     reader_name(source->reader),
+                     place(source, record->partition, record->start, text));
 }
 
-/* Checks a record that was consumed in an earlier run. */
+static int checked(struct source *source, struct source_partition *partition,
+                   struct error *error)
+{
+    partition->phase = CHECKED;
+    if (--source->unchecked)
+        return 0;
+    for (int32_t i = 0; i < source->count; i++)
+        if (source->partitions[i].held &&
+            reader_seek(source->reader, i, source->partitions[i].hold, error) < 0)
+            return -1;
+    return 0;
+}
+
+/* Checks a record that was consumed in an earlier run, while any is unchecked. */
 static int check(struct source *source, const struct line *record, struct error *error)
 {
-    struct view_position *position = &source->position;
+    struct source_partition *partition = &source->partitions[record->partition];
+    struct view_position *position = &partition->position;
     struct id found;
 
+    if (partition->phase == CHECKED) {
+        if (!partition->held)
+            partition->hold = record->start;
+        partition->held = true;
+        return 0;
+    }
     digest(record->data, record->len, &found);
-    if (source->phase == CHECK_FIRST) {
+    if (partition->phase == CHECK_FIRST) {
         if (!id_equal(&found, &position->first_digest))
-            return other_log(source, record->start, error);
-        source->phase = CHECK_LAST;
-        if (record->start < position->last &&
-            reader_seek(source->reader, 0, position->last, error) < 0)
-            return -1;
+            return other_log(source, record, error);
+        partition->phase = CHECK_LAST;
+        if (record->start < position->last)
+            return reader_seek(source->reader, record->partition, position->last, error);
     }
     if (record->start < position->last)
         return 0;
     if (record->start != position->last || record->end != position->next ||
         !id_equal(&found, &position->last_digest))
-        return other_log(source, record->start, error);
-    source->phase = CHECKED;
+        return other_log(source, record, error);
+    return checked(source, partition, error);
+}
+
+static int check_ends(const struct source *source, struct error *error)
+{
+    char text[STREAM_POSITION_TEXT];
+
+    for (int32_t i = 0; i < source->count; i++)
+        if (source->partitions[i].phase != CHECKED && reader_ended(source->reader, i))
+            return error_set(error, EX_DATAERR,
+                             "%s ends before %s, which the view has reached; nothing was changed",
+                             reader_name(source->reader),
+                             place(source, i, source->partitions[i].position.next, text));
     return 0;
 }
 
@@ -56,35 +144,71 @@ int source_next(struct source *source, struct line *record, struct error *error)
 {
     int result;
 
-    while ((result = reader_next(source->reader, record, error)) == READ_RECORD) {
-        if (source->phase == CHECKED)
-            return READ_RECORD;
-        if (check(source, record, error) < 0)
+    do {
+        bool unchecked = source->unchecked > 0;
+        result = reader_next(source->reader, record, error);
+        if (result < 0 || !unchecked)
+            return result;
+        if ((result == READ_RECORD && check(source, record, error) < 0) ||
+            check_ends(source, error) < 0)
             return -1;
-    }
-    if (source->phase != CHECKED &&
-        (result == READ_END || (result == READ_PAUSE && reader_is_file(source->reader))))
-        return error_set(error, EX_DATAERR,
-                         "%s ends before %llu, which the view has reached; nothing was changed",
-                         reader_name(source->reader),
-                         (unsigned long long)source->position.next);
+    } while (result == READ_RECORD);
     return result;
 }
 
 void source_taken(struct source *source, const struct line *record)
 {
-    struct view_position *position = &source->position;
+    struct source_partition *partition = &source->partitions[record->partition];
+    struct view_position *position = &partition->position;
 
     if (!position->begun)
         digest(record->data, record->len, &position->first_digest);
     position->begun = true;
     position->last = record->start;
     position->next = record->end;
-    source->last.len = 0;
-    buffer_append(&source->last, record->data, record->len);
+    partition->taken = true;
+    partition->last.len = 0;
+    buffer_append(&partition->last, record->data, record->len);
 }
 
-void source_position(struct source *source)
+static bool any_taken(const struct source *source)
 {
-    digest(source->last.data, source->last.len, &source->position.last_digest);
+    for (int32_t i = 0; i < source->count; i++)
+        if (source->partitions[i].taken)
+            return true;
+    return false;
+}
+
+/* The log comes first: the view doesn't outlive its cause. */
+int source_keep(struct source *source, struct view_txn *txn, struct error *error)
+{
+    if (!any_taken(source))
+        return 0;
+    if (reader_sync(source->reader, error) < 0 ||
+        (!source->counted && view_set_partitions(txn, source->log, source->count, error) < 0))
+        return -1;
+    for (int32_t i = 0; i < source->count; i++) {
+        struct source_partition *partition = &source->partitions[i];
+        if (!partition->taken)
+            continue;
+        if (partition->last.failed)
+            return error_memory(error);
+        digest(partition->last.data, partition->last.len, &partition->position.last_digest);
+        if (view_set_position(txn, source->log, i, &partition->position, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+void source_kept(struct source *source)
+{
+    if (!any_taken(source))
+        return;
+    source->counted = true;
+    for (int32_t i = 0; i < source->count; i++) {
+        struct source_partition *partition = &source->partitions[i];
+        if (partition->taken)
+            reader_publish(source->reader, i, partition->position.next);
+        partition->taken = false;
+    }
 }

@@ -5,27 +5,43 @@
 #include "store/view.h"
 #include "stream/stream.h"
 
-struct source {
-    enum view_log log;
-    struct reader *reader;         /* NULL: not given */
+struct source_partition {
     struct view_position position; /* behind the last record that was taken */
     enum { CHECK_FIRST, CHECK_LAST, CHECKED } phase;
+    bool held;     /* while others were checked, records were let go, */
+    uint64_t hold; /* from this one on */
+    bool taken;    /* something was, since the last commit */
     struct buffer last; /* the last record taken, for its digest */
+};
+
+struct source {
+    enum view_log log;
+    struct reader *reader; /* NULL: not given */
+    struct source_partition *partitions;
+    int32_t count;
+    int32_t unchecked; /* partitions that may be another log's */
+    bool counted;      /* the view knows how many there are */
     bool ended;
 };
 
-/* Opens the log `name` and goes on at the position, in *source already, which a view may have kept
- * of it: its first record and the last one consumed must be those that the view knows. */
-int source_open(struct source *source, const char *name, bool follow, struct error *error);
+/* Opens the log `name` and goes on at the positions that a view (NULL: none) may have of it: of each
+ * partition the first record and the last one consumed must be those that the view knows. EX_CONFIG if
+ * it has another number of partitions by now. */
+int source_open(struct source *source, const char *name, bool follow, struct view *view,
+                struct error *error);
 void source_close(struct source *source);
 
-/* As reader_next. EX_DATAERR if the log is another one, or ends before the position. */
+/* As reader_next. EX_DATAERR if the log is another one, or ends before a position. Nothing is handed
+ * out before all of its partitions were checked. */
 int source_next(struct source *source, struct line *record, struct error *error);
 
 /* Says that a record was taken. */
 void source_taken(struct source *source, const struct line *record);
 
-/* Completes *position for keeping, with the last record's digest. */
-void source_position(struct source *source);
+/* Keeps the positions in the view, and what they stand for durable in the log. */
+int source_keep(struct source *source, struct view_txn *txn, struct error *error);
+
+/* Says that what was kept is committed. */
+void source_kept(struct source *source);
 
 #endif

@@ -26,8 +26,8 @@ int view_create(const char *folder, struct view **view, struct error *error);
 
 enum view_log { VIEW_EVENTS, VIEW_REJECTIONS, VIEW_LOGS };
 
-/* How far a log was read, and which log it was: the digests (UUIDv5) of its first record and of the
- * last one consumed. */
+/* How far a partition of a log was read (a file has only partition 0), and which log it was: the
+ * digests (UUIDv5) of its first record and of the last one consumed. */
 struct view_position {
     bool begun;    /* false: nothing was read, the rest means nothing */
     uint64_t last; /* offset of the last record consumed */
@@ -50,10 +50,16 @@ int view_apply_rejection(struct view_txn *txn, const struct outcome *rejection,
  * knows of which value it was. */
 int view_skip_event(struct view_txn *txn, const struct outcome *event, struct error *error);
 
-int view_get_position(struct view_txn *txn, enum view_log log, struct view_position *position,
-                      struct error *error);
-int view_set_position(struct view_txn *txn, enum view_log log,
+int view_get_position(struct view_txn *txn, enum view_log log, int32_t partition,
+                      struct view_position *position, struct error *error);
+int view_set_position(struct view_txn *txn, enum view_log log, int32_t partition,
                       const struct view_position *position, struct error *error);
+
+/* How many partitions a log had when it was first read; 0: it wasn't yet. */
+int view_get_partitions(struct view_txn *txn, enum view_log log, int32_t *count,
+                        struct error *error);
+int view_set_partitions(struct view_txn *txn, enum view_log log, int32_t count,
+                        struct error *error);
 
 /* Commits durably and wakes the readers; and only wakes them. */
 int view_commit(struct view *view, struct view_txn *txn, struct error *error);

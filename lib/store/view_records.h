@@ -6,7 +6,9 @@
  *
  *   meta      "format"            -> format:8
  *             "unplaced"          -> skipped records of unknown values:8
- *             "position/LOG"      -> last:8 next:8 first_digest:16 last_digest:16
+ *             "partitions/LOG"    -> count:8
+ *             "position/LOG/PARTITION" -> last:8 next:8 first_digest:16 last_digest:16
+ *                                    (LOG: events, rejections; PARTITION: decimal)
  *   values    id:16               -> version:8 number:8 timestamp:8 any_next:1
  *                                    (version 0: only skips are known of it)
  *   history   id:16 version:8     -> event_id:16 parent:16 action:1 operand:8 result:8
@@ -20,7 +22,7 @@
 #include "store/db.h"
 #include "store/view.h"
 
-enum { VIEW_FORMAT = 1 };
+enum { VIEW_FORMAT = 2 };
 enum { VIEW_META, VIEW_VALUES, VIEW_HISTORY, VIEW_OUTCOMES };
 
 struct view_txn {

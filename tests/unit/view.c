@@ -180,19 +180,30 @@ static void test_positions(struct view *view)
 {
     struct view_position position = {true, 100, 250, {{1}}, {{2}}}, back;
     struct view_txn *txn;
+    int32_t count;
 
     view_begin(view, &txn, &error);
-    ok(view_get_position(txn, VIEW_EVENTS, &back, &error) == 0 && !back.begun,
+    ok(view_get_position(txn, VIEW_EVENTS, 3, &back, &error) == 0 && !back.begun,
        "a log that wasn't read has no position");
-    view_set_position(txn, VIEW_EVENTS, &position, &error);
-    ok(view_get_position(txn, VIEW_REJECTIONS, &back, &error) == 0 && !back.begun,
+    ok(view_get_partitions(txn, VIEW_EVENTS, &count, &error) == 0 && count == 0,
+       "and nobody knows how many partitions it has");
+    view_set_position(txn, VIEW_EVENTS, 3, &position, &error);
+    view_set_partitions(txn, VIEW_EVENTS, 12, &error);
+    ok(view_get_position(txn, VIEW_REJECTIONS, 3, &back, &error) == 0 && !back.begun &&
+           view_get_partitions(txn, VIEW_REJECTIONS, &count, &error) == 0 && count == 0,
        "each log has its own");
+    ok(view_get_position(txn, VIEW_EVENTS, 0, &back, &error) == 0 && !back.begun &&
+           view_get_position(txn, VIEW_EVENTS, 33, &back, &error) == 0 && !back.begun,
+       "and so does each partition");
     view_commit(view, txn, &error);
     view_snapshot(view, &txn, &error);
-    ok(view_get_position(txn, VIEW_EVENTS, &back, &error) == 0 && back.begun && back.last == 100 &&
-           back.next == 250 && id_equal(&back.first_digest, &position.first_digest) &&
+    ok(view_get_position(txn, VIEW_EVENTS, 3, &back, &error) == 0 && back.begun &&
+           back.last == 100 && back.next == 250 &&
+           id_equal(&back.first_digest, &position.first_digest) &&
            id_equal(&back.last_digest, &position.last_digest),
        "a position is kept with the batch");
+    ok(view_get_partitions(txn, VIEW_EVENTS, &count, &error) == 0 && count == 12,
+       "and how many partitions there are");
     view_abort(txn);
 }
 
@@ -247,7 +258,7 @@ static void test_reopen(void)
     ok(view_create("view", &second, &error) < 0 && error.status == EX_TEMPFAIL,
        "by one projector at a time");
     view_begin(view, &txn, &error);
-    view_get_position(txn, VIEW_EVENTS, &position, &error);
+    view_get_position(txn, VIEW_EVENTS, 3, &position, &error);
     ok(version_of(txn, 1) == 3 && version_of(txn, 10) == 5 && position.next == 250,
        "it has its values and its positions");
     ok(apply(txn, 1, 3, 0) == 0 && apply(txn, 1, 3, 1) < 0 && apply(txn, 1, 4, 0) == 1,
