@@ -113,3 +113,13 @@ void *table_insert(struct table *table, const void *key, bool *created)
     *created = true;
     return entry;
 }
+
+/* The entry that came last stands in nobody's way: no other was moved on because of it. */
+void table_truncate(struct table *table, uint32_t count)
+{
+    while (table->count > count) {
+        const void *last = table_at(table, table->count - 1);
+        *find_slot(table, last, hash(table, last)) = 0;
+        table->count--;
+    }
+}

@@ -1,7 +1,8 @@
 /* A hash table of fixed-size entries that begin with their key.
  *
  * Entries stand densely in an array in the order they came, and are named by their index, which
- * never changes; pointers to them are good until the next insertion. Nothing is ever removed. */
+ * never changes; pointers to them are good until the next insertion. Only those that came last can
+ * be removed again. */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
 
@@ -29,6 +30,9 @@ void *table_find(const struct table *table, const void *key);
 /* The entry with this key, made with everything behind the key zeroed if it wasn't there (*created
  * tells). NULL when memory ran out. */
 void *table_insert(struct table *table, const void *key, bool *created);
+
+/* Removes the entries that came last, so that `count` are left. */
+void table_truncate(struct table *table, uint32_t count);
 
 static inline void *table_at(const struct table *table, uint32_t index)
 {

@@ -201,6 +201,13 @@ int db_put(struct db_txn *txn, int table, const void *key, size_t key_len, const
     return code ? failed(code, "can't write", error) : 0;
 }
 
+int db_clear(struct db_txn *txn, int table, struct error *error)
+{
+    int code = mdb_drop(txn->txn, txn->db->table[table], 0);
+
+    return code ? failed(code, "can't clear", error) : 0;
+}
+
 int db_seek(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes *value,
             struct error *error)
 {

@@ -40,6 +40,9 @@ int db_get(struct db_txn *txn, int table, const void *key, size_t key_len, struc
 int db_put(struct db_txn *txn, int table, const void *key, size_t key_len, const void *value,
            size_t len, struct error *error);
 
+/* Removes every entry of a table. */
+int db_clear(struct db_txn *txn, int table, struct error *error);
+
 /* The first entry whose key is `key` or later: *key is replaced by it. 1, 0 if there is none, -1. */
 int db_seek(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes *value,
             struct error *error);

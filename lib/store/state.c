@@ -1,29 +1,17 @@
 #include "store/state.h"
 
-#include "calc/calculator.h"
 #include "calc/message.h"
+#include "store/state_records.h"
 
-struct value_entry {
-    struct id id;
+/* A value as it was before it changed. */
+struct undo {
+    uint32_t index, owner;
     struct value value;
-    uint32_t owner; /* index in actors + 1; 0 is nobody */
-};
-
-struct command_entry {
-    struct {
-        struct id id;
-        uint32_t value; /* index in values */
-    } key;
-    struct body body;
-};
-
-struct actor_entry {
-    struct id name; /* UUIDv5 of the text */
-    struct actor actor;
 };
 
 void state_init(struct state *state)
 {
+    *state = (struct state){0};
     table_init(&state->values, sizeof(struct id), sizeof(struct value_entry));
     table_init(&state->commands, sizeof((struct command_entry *)0)->key,
                sizeof(struct command_entry));
@@ -32,10 +20,54 @@ void state_init(struct state *state)
 
 void state_release(struct state *state)
 {
+    state_store_close(state->store);
+    state->store = NULL;
+    buffer_release(&state->undo);
     table_release(&state->values);
     table_release(&state->commands);
     table_release(&state->actors);
 }
+
+/* --- taking back --- */
+
+void state_begin(struct state *state)
+{
+    state->undo.len = 0;
+    state->begun_values = state->values.count;
+    state->begun_commands = state->commands.count;
+    state->begun_actors = state->actors.count;
+}
+
+void state_rollback(struct state *state)
+{
+    const struct undo *first = (const struct undo *)state->undo.data;
+
+    for (size_t i = state->undo.len / sizeof *first; i-- > 0;) {
+        struct value_entry *value = table_at(&state->values, first[i].index);
+        value->value = first[i].value;
+        value->owner = first[i].owner;
+    }
+    table_truncate(&state->commands, state->begun_commands);
+    table_truncate(&state->values, state->begun_values);
+    table_truncate(&state->actors, state->begun_actors);
+    state_store_truncated(state);
+    state->undo.len = 0;
+}
+
+/* Says that a value is about to change. */
+static int touch(struct state *state, struct value_entry *value)
+{
+    uint32_t index = table_index(&state->values, value);
+    struct undo undo = {index, value->owner, value->value};
+
+    if (!state->store)
+        return 0;
+    if (index < state->begun_values)
+        buffer_append(&state->undo, &undo, sizeof undo);
+    return state->undo.failed ? -1 : state_store_changed(state, value);
+}
+
+/* --- deciding --- */
 
 static const struct actor *owner_of(const struct state *state, const struct value_entry *value)
 {
@@ -46,23 +78,19 @@ static const struct actor *owner_of(const struct state *state, const struct valu
     return &((struct actor_entry *)table_at(&state->actors, value->owner - 1))->actor;
 }
 
-/* Whoever creates a value owns it. */
-static int set_owner(struct state *state, struct value_entry *value, const struct actor *actor)
+uint32_t state_intern(struct state *state, const struct actor *actor)
 {
     struct actor_entry *entry;
     struct id name;
     bool created;
 
-    if (!actor->len)
-        return 0;
     id_derive(&calc_namespace, actor->text, actor->len, &name);
     entry = table_insert(&state->actors, &name, &created);
     if (!entry)
-        return -1;
+        return 0;
     entry->actor.len = actor->len;
     memcpy(entry->actor.text, actor->text, actor->len);
-    value->owner = table_index(&state->actors, entry) + 1;
-    return 0;
+    return table_index(&state->actors, entry) + 1;
 }
 
 static void outcome_of(const struct command *command, enum reason reason, struct outcome *outcome)
@@ -87,42 +115,85 @@ static int decide(struct state *state, struct value_entry *value, const struct c
     outcome_of(command, reason, outcome);
     outcome_derive_id(&command->value_id, &command->id, &outcome->id);
     outcome->version = value->value.version + (reason == REASON_NONE);
+    if (touch(state, value) < 0) /* rejected or not: the store has to know of the value */
+        return -1;
     if (reason != REASON_NONE)
         return 1;
-    if (command->action == ACTION_CREATE && set_owner(state, value, &command->actor) < 0)
-        return -1;
+    if (command->action == ACTION_CREATE && command->actor.len) /* who creates a value owns it */
+        value->owner = state_intern(state, &command->actor);
     calculator_evolve(&value->value, outcome);
-    return 1;
+    return command->actor.len && command->action == ACTION_CREATE && !value->owner ? -1 : 1;
+}
+
+/* The entry of a command's value, filled from the store if it has it. */
+static int find_value(struct state *state, const struct id *id, struct value_entry **value,
+                      struct error *error)
+{
+    bool created;
+
+    *value = table_insert(&state->values, id, &created);
+    if (!*value)
+        return error_memory(error);
+    return created && state->store ? state_store_find_value(state, *value, error) : 0;
+}
+
+/* Whether the command was seen on its value: 1 with its body, or 0 with one noted, or -1. */
+static int find_command(struct state *state, const struct value_entry *value,
+                        const struct id *command_id, const struct body *body, struct body *seen,
+                        struct error *error)
+{
+    struct command_entry key = {.key = {*command_id, table_index(&state->values, value)}}, *entry;
+    bool created;
+
+    if (value->stored && !table_find(&state->commands, &key.key)) {
+        int result = state_store_find_command(state, value, command_id, seen, error);
+        if (result != 0)
+            return result;
+    }
+    entry = table_insert(&state->commands, &key.key, &created);
+    if (!entry)
+        return error_memory(error);
+    if (created)
+        entry->body = *body;
+    else
+        *seen = entry->body;
+    return !created;
+}
+
+static bool is_misplaced(const struct state_place *place, const struct id *value_id)
+{
+    return place->of && place->of(value_id, place->count) != place->partition;
 }
 
 int state_handle(struct state *state, const char *position, const char *line, size_t len,
-                 bool oversize, struct outcome *outcome, struct error *error)
+                 bool unfit, struct outcome *outcome, struct error *error)
 {
     struct command command;
-    struct command_entry *seen;
     struct value_entry *value;
-    struct body body;
-    bool created;
+    struct body body, seen;
+    int result;
 
-    if (oversize || command_parse(line, len, &command, error) < 0) {
-        if (!oversize && error->status != EX_DATAERR)
+    if (unfit || command_parse(line, len, &command, error) < 0) {
+        if (!unfit && error->status != EX_DATAERR)
             return -1;
         outcome_malformed(outcome, position, line, len);
         return 1;
     }
-    value = table_insert(&state->values, &command.value_id, &created);
-    if (!value)
-        return error_memory(error);
-    body_of(command.action, command.value, &command.actor, &body);
-    struct command_entry entry = {.key = {command.id, table_index(&state->values, value)}};
-    seen = table_insert(&state->commands, &entry.key, &created);
-    if (!seen)
-        return error_memory(error);
-    if (created) {
-        seen->body = body;
-        return decide(state, value, &command, outcome) < 0 ? error_memory(error) : 1;
+    if (is_misplaced(&state->place, &command.value_id)) {
+        outcome_of(&command, REASON_MISPLACED, outcome);
+        outcome_derive_id_from_line(position, line, len, &outcome->id);
+        outcome->version = 0; /* its value is in another partition */
+        return 1;
     }
-    if (body_equal(&seen->body, &body))
+    if (find_value(state, &command.value_id, &value, error) < 0)
+        return -1;
+    body_of(command.action, command.value, &command.actor, &body);
+    result = find_command(state, value, &command.id, &body, &seen, error);
+    if (result < 0)
+        return -1;
+    if (result == 0)
+        return decide(state, value, &command, outcome) < 0 ? error_memory(error) : 1;
+    if (body_equal(&seen, &body))
         return 0;
     outcome_of(&command, REASON_ID_REUSED, outcome);
     outcome_derive_id_from_line(position, line, len, &outcome->id);

@@ -1,25 +1,81 @@
 /* The handler's state: the values, who owns them, and which commands were seen on them. It is a
- * fold of the commands log and of nothing else. */
+ * fold of the commands log (of one partition of it) and of nothing else.
+ *
+ * In memory it is a working set. With a store (state_open) what isn't there is looked up in the
+ * store, a checkpoint writes what changed, and what was handled since state_begin() can be taken
+ * back. */
 #ifndef STORE_STATE_H
 #define STORE_STATE_H
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/table.h"
 #include "calc/outcome.h"
+
+struct state_store;
+
+/* Which partition of a log the state is of, and to which a value belongs; `of` NULL: there is but
+ * one. A command in another partition than its value's is misplaced. */
+struct state_place {
+    int32_t partition, count;
+    int32_t (*of)(const struct id *value_id, int32_t count);
+};
 
 struct state {
     struct table values;   /* id -> value, owner */
     struct table commands; /* command id, value -> body */
     struct table actors;   /* owners, kept once each */
+    struct state_place place;
+    struct state_store *store; /* NULL: everything is in memory */
+    struct buffer undo;        /* values as they were at state_begin() */
+    uint32_t begun_values, begun_commands, begun_actors;
 };
 
 void state_init(struct state *state);
 void state_release(struct state *state);
 
 /* Takes the next line of the commands log, its newline left out; line[len] is readable. `len` is at
- * most LINE_MAX_BYTES, and `oversize` says that the line goes on behind them. `position` is where
- * it stands. Returns 1 with its outcome, 0 for a retry, which has none, -1 when memory ran out. */
+ * most LINE_MAX_BYTES; `unfit` says that it is no line: longer than that, or with a newline in it.
+ * `position` is where it stands. Returns 1 with its outcome, 0 for a retry, which has none, -1 when
+ * memory ran out or the store can't be read. */
 int state_handle(struct state *state, const char *position, const char *line, size_t len,
-                 bool oversize, struct outcome *outcome, struct error *error);
+                 bool unfit, struct outcome *outcome, struct error *error);
+
+/* --- with a store --- */
+
+/* How far the log was handled, and which one it is: the digests (UUIDv5) of its first record and of
+ * the last one handled. Where the outputs ended then. */
+struct state_position {
+    bool begun;            /* false: nothing was handled, the rest means nothing but the ends */
+    int32_t partitions;    /* of the log; 0: not known */
+    uint64_t first, last;  /* offsets of the first record and of the last one handled */
+    uint64_t next;         /* offset behind it */
+    struct id first_digest, last_digest;
+    uint64_t ends[2]; /* of events and of rejections: offset behind the last outcome */
+};
+
+/* The digest of a record. */
+void state_digest(const void *record, size_t len, struct id *digest);
+
+/* Opens the store in a folder, made if need be, and reads its position. EX_DATAERR if it is no store
+ * or has another format. The state is an initialised one. */
+int state_open(struct state *state, const char *folder, struct state_position *position,
+               struct error *error);
+
+/* Forgets everything, the store's content too. */
+int state_clear(struct state *state, struct error *error);
+
+/* From here on what is handled can be taken back by state_rollback(). */
+void state_begin(struct state *state);
+void state_rollback(struct state *state);
+
+/* Changes that no checkpoint has; entries. */
+size_t state_unsaved(const struct state *state);
+
+/* Writes them and the position in one durable transaction. Not between state_begin() and the
+ * decision about what was handled since. When the working set takes more than `memory` bytes, it is
+ * dropped afterwards. */
+int state_checkpoint(struct state *state, const struct state_position *position, size_t memory,
+                     struct error *error);
 
 #endif

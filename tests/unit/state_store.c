@@ -1,0 +1,229 @@
+/* A state with a store, which is taken back, checkpointed, dropped from memory and opened again all
+ * the time, decides as one that only remembers. */
+#include <stdio.h>
+
+#include "base/lines.h"
+#include "random.h"
+#include "scratch.h"
+#include "store/state.h"
+#include "tap.h"
+
+static struct random dice = {42};
+
+enum { VALUES = 12, COMMANDS = 40, ROUNDS = 3000 };
+
+/* A command out of so few that retries, reused ids and unknown values are frequent. */
+static size_t make_line(char *line, size_t room)
+{
+    static const char *const actors[] = {"", ",\"actor\":\"ann\"", ",\"actor\":\"bob\""};
+    static const char *const owners[] = {"", "", ",\"expected_owner\":\"ann\""};
+    unsigned value = (unsigned)random_below(&dice, VALUES);
+    unsigned command = (unsigned)random_below(&dice, COMMANDS);
+    const char *actor = actors[random_below(&dice, 3)], *owner = owners[random_below(&dice, 3)];
+    unsigned number = (unsigned)random_below(&dice, 3), kind = (unsigned)random_below(&dice, 20);
+
+    if (kind == 0)
+        return (size_t)snprintf(line, room, "{\"no\":\"command\"}");
+    if (kind < 6)
+        return (size_t)snprintf(line, room,
+                                "{\"action\":\"CreateValue\",\"id\":\"0193a000-0000-7000-8000-%012u\","
+                                "\"data\":{\"value_id\":\"0193b000-0000-7000-8000-%012u\","
+                                "\"value\":%u.0}%s%s}",
+                                command, value, number, owner, actor);
+    return (size_t)snprintf(line, room,
+                            "{\"action\":\"UpdateValue\",\"id\":\"0193a000-0000-7000-8000-%012u\","
+                            "\"data\":{\"value_id\":\"0193b000-0000-7000-8000-%012u\","
+                            "\"operation\":\"%s\",\"value\":%u.0}%s%s}",
+                            command, value, kind % 2 ? "ADD" : "MULTIPLY", number, owner, actor);
+}
+
+static void write_outcome(struct state *state, const char *line, size_t len, struct buffer *out)
+{
+    struct outcome outcome;
+    struct error error;
+    int result = state_handle(state, "3:7", line, len, false, &outcome, &error);
+
+    if (result > 0)
+        outcome_write(&outcome, out);
+    else
+        buffer_printf(out, "%s\n", result == 0 ? "retry" : error.text);
+}
+
+static bool same(const struct buffer *a, const struct buffer *b)
+{
+    return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+static void reopen(struct state *state, struct state_position *position)
+{
+    struct error error = {0};
+
+    state_release(state);
+    state_init(state);
+    if (state_open(state, "store", position, &error) < 0)
+        ok(false, "the store is opened again: %s", error.text);
+}
+
+/* Two states get the same commands; the one with the store, `kept`, gets them in batches, some of
+ * which are taken back and come again. */
+static int run(void)
+{
+    struct state plain, kept;
+    struct state_position position, read;
+    struct error error;
+    uint64_t next = 0;
+    int wrong = 0;
+
+    state_init(&plain);
+    state_init(&kept);
+    if (state_open(&kept, "store", &position, &error) < 0)
+        return 1;
+    for (int round = 0; round < ROUNDS && wrong == 0; round++) {
+        char lines[8][512];
+        size_t count = 1 + random_below(&dice, 8), lens[8];
+        struct buffer first = {0}, second = {0}, expected = {0};
+        for (size_t i = 0; i < count; i++) {
+            lens[i] = make_line(lines[i], sizeof lines[i]);
+            write_outcome(&plain, lines[i], lens[i], &expected);
+        }
+        state_begin(&kept);
+        for (size_t i = 0; i < count; i++)
+            write_outcome(&kept, lines[i], lens[i], &first);
+        if (random_below(&dice, 3) == 0) {
+            state_rollback(&kept);
+            state_begin(&kept);
+            for (size_t i = 0; i < count; i++)
+                write_outcome(&kept, lines[i], lens[i], &second);
+            wrong += tap_wrong(same(&second, &expected), "round %d differs after going back", round);
+        }
+        wrong += tap_wrong(same(&first, &expected), "round %d differs", round);
+        next += count;
+        if (random_below(&dice, 5) == 0) {
+            position.begun = true;
+            position.next = next;
+            position.partitions = 8;
+            wrong += tap_wrong(state_checkpoint(&kept, &position, random_below(&dice, 2) ? 0 : SIZE_MAX,
+                                                &error) == 0,
+                               "a checkpoint failed");
+            wrong += tap_wrong(state_unsaved(&kept) == 0, "a checkpoint left something");
+            if (random_below(&dice, 3) == 0) {
+                reopen(&kept, &read);
+                wrong += tap_wrong(read.begun && read.next == next && read.partitions == 8,
+                                   "the position is another after opening");
+            }
+        }
+        buffer_release(&first);
+        buffer_release(&second);
+        buffer_release(&expected);
+    }
+    state_release(&plain);
+    state_release(&kept);
+    return wrong;
+}
+
+static void what_no_checkpoint_has_is_gone(void)
+{
+    static const char create[] =
+        "{\"action\":\"CreateValue\",\"id\":\"0193a000-0000-7000-8000-000000000001\",\"data\":"
+        "{\"value_id\":\"0193b000-0000-7000-8000-000000000099\",\"value\":1.0},\"actor\":\"ann\"}";
+    struct state_position position, read;
+    struct outcome outcome;
+    struct state state;
+    struct error error = {0};
+
+    state_init(&state);
+    ok(state_open(&state, "other", &position, &error) == 0 && !position.begun,
+       "a new store has no position");
+    state_handle(&state, "0:0", create, sizeof create - 1, false, &outcome, &error);
+    ok(state_unsaved(&state) == 2, "a value and a command are to be saved");
+    state_release(&state);
+    state_init(&state);
+    state_open(&state, "other", &read, &error);
+    ok(state_handle(&state, "0:0", create, sizeof create - 1, false, &outcome, &error) == 1 &&
+           outcome.reason == REASON_NONE,
+       "what no checkpoint has is derived again");
+    position = (struct state_position){.begun = true, .partitions = 4, .first = 1, .last = 2,
+                                       .next = 3, .ends = {5, 6}};
+    state_digest("a", 1, &position.first_digest);
+    state_digest("b", 1, &position.last_digest);
+    ok(state_checkpoint(&state, &position, SIZE_MAX, &error) == 0, "a checkpoint is written");
+    state_release(&state);
+    state_init(&state);
+    state_open(&state, "other", &read, &error);
+    ok(read.begun && read.partitions == 4 && read.first == 1 && read.last == 2 && read.next == 3 &&
+           read.ends[0] == 5 && read.ends[1] == 6 &&
+           id_equal(&read.first_digest, &position.first_digest) &&
+           id_equal(&read.last_digest, &position.last_digest),
+       "the position is read as it was written");
+    ok(state_handle(&state, "0:0", create, sizeof create - 1, false, &outcome, &error) == 0,
+       "and the command is a retry");
+    ok(state_clear(&state, &error) == 0 &&
+           state_handle(&state, "0:0", create, sizeof create - 1, false, &outcome, &error) == 1 &&
+           outcome.reason == REASON_NONE,
+       "a cleared state remembers nothing");
+    state_release(&state);
+}
+
+static int32_t always_two(const struct id *value_id, int32_t count)
+{
+    (void)value_id;
+    return count > 2 ? 2 : 0;
+}
+
+static void misplaced_commands_change_nothing(void)
+{
+    static const char create[] =
+        "{\"action\":\"CreateValue\",\"id\":\"0193a000-0000-7000-8000-000000000001\",\"data\":"
+        "{\"value_id\":\"0193b000-0000-7000-8000-000000000099\",\"value\":1.0}}";
+    struct outcome outcome, again;
+    struct state state;
+    struct error error;
+
+    state_init(&state);
+    state.place = (struct state_place){1, 4, always_two};
+    ok(state_handle(&state, "1:0", create, sizeof create - 1, false, &outcome, &error) == 1 &&
+           outcome.reason == REASON_MISPLACED && outcome.version == 0,
+       "a command in another partition than its value's is misplaced");
+    ok(state_handle(&state, "1:1", create, sizeof create - 1, false, &again, &error) == 1 &&
+           again.reason == REASON_MISPLACED && !id_equal(&outcome.id, &again.id),
+       "it is no retry the second time, and its outcome's id follows from its position");
+    ok(state.values.count == 0 && state.commands.count == 0, "it changes no memory");
+    state.place.partition = 2;
+    ok(state_handle(&state, "2:0", create, sizeof create - 1, false, &outcome, &error) == 1 &&
+           outcome.reason == REASON_NONE,
+       "in its own partition it is applied");
+    ok(state_handle(&state, "2:1", "no command", 10, false, &outcome, &error) == 1 &&
+           outcome.reason == REASON_MALFORMED,
+       "what is no command is malformed in any partition");
+    state_release(&state);
+}
+
+static void what_is_no_store_is_refused(void)
+{
+    struct state_position position;
+    struct state state;
+    struct error error = {0};
+    FILE *file;
+
+    mkdir("garbage", 0777);
+    file = fopen("garbage/data.mdb", "w");
+    for (int i = 0; file && i < 20000; i++)
+        putc(i * 7 & 0xff, file);
+    if (file)
+        fclose(file);
+    state_init(&state);
+    ok(state_open(&state, "garbage", &position, &error) < 0 && error.status == EX_DATAERR,
+       "a file that is no database is refused: %s", error.text);
+    state_release(&state);
+}
+
+int main(void)
+{
+    scratch_enter();
+    ok(run() == 0, "%d batches, taken back, kept, and read again, decide as if nothing were stored",
+       ROUNDS);
+    what_no_checkpoint_has_is_gone();
+    misplaced_commands_change_nothing();
+    what_is_no_store_is_refused();
+    return tap_done();
+}
