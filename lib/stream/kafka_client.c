@@ -218,9 +218,7 @@ struct rd_kafka_conf_s *kafka_conf(const struct kafka_property *defaults,
         {"bootstrap.servers", kafka_brokers()},
         {"client.id", "calc"},
         {"allow.auto.create.topics", "false"},
-        {"retry.backoff.ms", "10"}, /* a commit meets the end of the one before: 100 shows in p99 */
         {"reconnect.backoff.max.ms", "1000"},
-        {"check.crcs", "true"},
         {NULL, NULL}};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     int result = set_all(conf, common, error);

@@ -1,0 +1,381 @@
+/* Commands from a topic, their outcomes to topics: each once, in one transaction with the commands'
+ * offsets. */
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/lock.h"
+#include "calc/message.h"
+#include "handle.h"
+#include "partition.h"
+#include "tool/kafka_check.h"
+#include "tool/stop.h"
+
+enum {
+    POLL_MS = 100,           /* how soon a stop is seen */
+    IDLE_MS = 1000,          /* without commands: time for a checkpoint */
+    CHECKPOINT_MS = 10000,   /* at most between two, while there is work */
+    CHECKPOINT_ENTRIES = 1000000
+};
+
+struct handler {
+    struct topics topics;
+    struct partition *partitions; /* by their numbers */
+    struct buffer outcome;
+    bool until_end, begun, assigned;
+    int lock;
+    char state[PATH_MAX], instance[256];
+};
+
+/* --- opening --- */
+
+/* A topic's name has these, and so has the name of a group's member. */
+static bool is_legal(const char *name)
+{
+    return *name && strlen(name) < 200 &&
+           !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")];
+}
+
+/* The host's name, and a digest of where the state is: the same after each start. */
+static int default_instance(struct handler *handler, struct error *error)
+{
+    char path[PATH_MAX], host[128] = "", digest[ID_TEXT];
+    struct id id;
+
+    if (!realpath(handler->state, path))
+        return error_errno(error, EX_IOERR, "can't find %s", handler->state);
+    gethostname(host, sizeof host - 1);
+    for (char *at = host; *at; at++)
+        if (!isalnum((unsigned char)*at) && *at != '-' && *at != '.')
+            *at = '_';
+    id_derive(&calc_namespace, path, strlen(path), &id);
+    id_write(&id, digest);
+    snprintf(handler->instance, sizeof handler->instance, "%s-%.8s", host, digest);
+    return 0;
+}
+
+static int open_state(struct handler *handler, const struct handle_options *options,
+                      struct error *error)
+{
+    char lock[PATH_MAX + 16];
+    int len;
+
+    if (options->state)
+        len = snprintf(handler->state, sizeof handler->state, "%s", options->state);
+    else
+        len = snprintf(handler->state, sizeof handler->state, "%s.state",
+                       handler->topics.names[KAFKA_EVENTS]);
+    if (len >= (int)sizeof handler->state - 32)
+        return error_set(error, EX_USAGE, "the state's name is too long");
+    if (mkdir(handler->state, 0777) < 0 && errno != EEXIST)
+        return error_errno(error, EX_IOERR, "can't make the folder %s", handler->state);
+    snprintf(lock, sizeof lock, "%s/handler", handler->state);
+    handler->lock = lock_for_life(lock, ".lock", "calc-handle", error);
+    if (handler->lock < 0)
+        return -1;
+    if (!options->instance)
+        return default_instance(handler, error);
+    if (!is_legal(options->instance))
+        return error_set(error, EX_USAGE,
+                         "--instance has letters, digits, '.', '_' and '-', and fewer than 200");
+    snprintf(handler->instance, sizeof handler->instance, "%s", options->instance);
+    return 0;
+}
+
+/* Refuses topics that would lose or split a value's history. */
+static int check_topics(struct topics *topics, struct error *error)
+{
+    struct kafka_topics look = {.needed = 1u << KAFKA_COMMANDS | 1u << KAFKA_EVENTS |
+                                          1u << KAFKA_REJECTIONS,
+                                .timeout_ms = KAFKA_CHECK_MS};
+    int result;
+
+    memcpy(look.names, topics->names, sizeof look.names);
+    result = kafka_topics_check(&look, error);
+    kafka_check_say(&look, error);
+    topics->count = look.partitions;
+    kafka_topics_release(&look);
+    return result;
+}
+
+static int open_all(struct handler *handler, const struct handle_options *options,
+                    struct error *error)
+{
+    struct topics *topics = &handler->topics;
+
+    topics->names[KAFKA_COMMANDS] = options->commands + strlen("kafka:");
+    topics->names[KAFKA_EVENTS] = options->events + strlen("kafka:");
+    topics->names[KAFKA_REJECTIONS] = options->rejections + strlen("kafka:");
+    topics->state = handler->state;
+    for (int role = 1; role < KAFKA_ROLES; role++)
+        if (strcmp(topics->names[role], topics->names[role - 1]) == 0 ||
+            strcmp(topics->names[KAFKA_REJECTIONS], topics->names[KAFKA_COMMANDS]) == 0)
+            return error_set(error, EX_USAGE,
+                             "commands, events and rejections need a topic each");
+    if (open_state(handler, options, error) < 0 ||
+        check_topics(topics, error) < 0 ||
+        kafka_cursor_open(stop_asked, &topics->cursor, error) < 0)
+        return -1;
+    handler->partitions = calloc((size_t)topics->count, sizeof *handler->partitions);
+    if (!handler->partitions)
+        return error_memory(error);
+    for (int32_t i = 0; i < topics->count; i++)
+        handler->partitions[i].number = i;
+    return kafka_processor_open(topics->names, handler->instance, stop_asked, &topics->processor,
+                                error);
+}
+
+/* --- a batch --- */
+
+/* Decides a command: its outcome is emitted, or compared with what was. */
+static int handle(struct handler *handler, const struct kafka_command *command,
+                  struct error *error)
+{
+    struct partition *partition = &handler->partitions[command->line.partition];
+    struct topics *topics = &handler->topics;
+    struct buffer *line = &handler->outcome;
+    struct outcome outcome;
+    const void *key = command->key;
+    size_t key_len = command->key_len;
+    enum kafka_role role;
+    char id[ID_TEXT];
+    int result;
+
+    if (!partition->ours || command->line.start < partition->position.next)
+        return 0; /* it comes again, if it is ours */
+    partition_begin(partition);
+    partition_moved(partition, &command->line);
+    if (command->line.blank)
+        return 0;
+    result = state_handle(&partition->state, command->position, command->line.data,
+                          command->line.len, line_fault(&command->line) != NULL, &outcome, error);
+    if (result <= 0)
+        return result;
+    line->len = 0;
+    outcome_write(&outcome, line);
+    if (line->failed)
+        return error_memory(error);
+    role = outcome.reason == REASON_NONE ? KAFKA_EVENTS : KAFKA_REJECTIONS;
+    if (outcome.reason != REASON_MALFORMED) {
+        id_write(&outcome.value_id, id);
+        key = id;
+        key_len = sizeof id;
+    }
+    if (command->line.start < partition->resume)
+        return partition_compare(partition, topics, role, command, line->data, line->len - 1,
+                                 error);
+    if (!handler->begun && kafka_processor_begin(topics->processor, error) < 0)
+        return -1;
+    handler->begun = true;
+    kafka_processor_put(topics->processor, role, command, key, key_len, line->data, line->len - 1);
+    return 0;
+}
+
+/* Says what the transaction makes of our partitions. Whether there is anything to commit, or -1. */
+static int note_offsets(struct handler *handler, struct error *error)
+{
+    struct topics *topics = &handler->topics;
+    int any = handler->begun;
+
+    for (int32_t i = 0; i < topics->count; i++) {
+        struct partition *partition = &handler->partitions[i];
+        if (!partition->touched || partition->position.next <= partition->resume)
+            continue;
+        if (!any && kafka_processor_begin(topics->processor, error) < 0)
+            return -1;
+        any = 1;
+        kafka_processor_done(topics->processor, i, partition->position.next);
+    }
+    handler->begun = false;
+    return any;
+}
+
+/* All is as before the batch; the consumer is too, which an abort doesn't see to. */
+static int go_back(struct handler *handler, struct error *error)
+{
+    for (int32_t i = 0; i < handler->topics.count; i++) {
+        struct partition *partition = &handler->partitions[i];
+        if (!partition->touched)
+            continue;
+        partition_rollback(partition);
+        if (kafka_processor_seek(handler->topics.processor, i, partition->position.next, error) <
+            0)
+            return -1;
+    }
+    return 0;
+}
+
+static int commit(struct handler *handler, struct error *error)
+{
+    int result = note_offsets(handler, error);
+
+    if (result > 0) {
+        result = kafka_processor_commit(handler->topics.processor, error);
+        if (result == 0)
+            return go_back(handler, error);
+    }
+    if (result < 0)
+        return -1;
+    for (int32_t i = 0; i < handler->topics.count; i++)
+        if (handler->partitions[i].touched)
+            partition_keep(&handler->partitions[i]);
+    return 0;
+}
+
+static int handle_batch(struct handler *handler, struct error *error)
+{
+    struct kafka_processor *processor = handler->topics.processor;
+    size_t count = kafka_processor_count(processor);
+    struct kafka_command command;
+
+    for (size_t i = 0; i < count; i++) {
+        kafka_processor_record(processor, i, &command);
+        if (handle(handler, &command, error) < 0)
+            return -1;
+    }
+    return commit(handler, error);
+}
+
+/* --- partitions come and go --- */
+
+static int take_over(struct handler *handler, struct error *error)
+{
+    const int32_t *numbers;
+    struct topics *topics = &handler->topics;
+    size_t count = kafka_processor_partitions(topics->processor, &numbers);
+    int64_t *committed = calloc(count + 1, sizeof *committed);
+    uint64_t *from = calloc(count + 1, sizeof *from);
+    int result = committed && from ? 0 : error_memory(error);
+
+    if (result == 0 && count)
+        result = kafka_processor_committed(topics->processor, committed, error);
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        if (numbers[i] >= topics->count) {
+            result = error_set(error, EX_CONFIG,
+                               "topic %s has more than %d partitions by now: partitions that are "
+                               "added later split the histories of values; make new topics and "
+                               "write the commands to them again",
+                               topics->names[KAFKA_COMMANDS], (int)topics->count);
+            break;
+        }
+        result = partition_take(&handler->partitions[numbers[i]], topics, committed[i], error);
+        from[i] = handler->partitions[numbers[i]].position.next;
+    }
+    if (result == 0)
+        result = kafka_processor_start(topics->processor, from, error);
+    handler->assigned = true;
+    diag_info("%zu partitions are ours", count);
+    free(committed);
+    free(from);
+    return result;
+}
+
+static int leave_all(struct handler *handler, bool checkpoint, struct error *error)
+{
+    int result = 0;
+
+    for (int32_t i = 0; handler->partitions && i < handler->topics.count; i++)
+        if (handler->partitions[i].ours &&
+            partition_leave(&handler->partitions[i], &handler->topics, checkpoint && result == 0,
+                            error) < 0)
+            result = -1;
+    return result;
+}
+
+static int give_back(struct handler *handler, struct error *error)
+{
+    if (leave_all(handler, true, error) < 0)
+        return -1;
+    diag_info("our partitions are given back");
+    return kafka_processor_stop(handler->topics.processor, error);
+}
+
+static int save(struct handler *handler, bool idle, struct error *error)
+{
+    int64_t now = clock_ms();
+
+    for (int32_t i = 0; i < handler->topics.count; i++) {
+        struct partition *partition = &handler->partitions[i];
+        if (!partition->ours || !partition->moved)
+            continue;
+        if ((idle || state_unsaved(&partition->state) >= CHECKPOINT_ENTRIES ||
+             now - partition->saved_ms >= CHECKPOINT_MS) &&
+            partition_checkpoint(partition, &handler->topics, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Whether every partition of ours is handled to its end. */
+static int is_done(const struct handler *handler, struct error *error)
+{
+    for (int32_t i = 0; i < handler->topics.count; i++) {
+        const struct partition *partition = &handler->partitions[i];
+        if (!partition->ours)
+            continue;
+        if (!kafka_processor_ended(handler->topics.processor, i))
+            return 0;
+        if (partition->position.next < partition->resume)
+            return error_set(error, EX_DATAERR,
+                             "topic %s, partition %d ends at %llu, before %llu, which is handled",
+                             handler->topics.names[KAFKA_COMMANDS], (int)i,
+                             (unsigned long long)partition->position.next,
+                             (unsigned long long)partition->resume);
+    }
+    return handler->assigned;
+}
+
+static int run(struct handler *handler, struct error *error)
+{
+    int64_t busy_ms = clock_ms();
+
+    while (!stop_asked()) {
+        int result = 0, event = kafka_processor_poll(handler->topics.processor, POLL_MS, error);
+        bool idle = event == PROCESSOR_NOTHING && clock_ms() - busy_ms >= IDLE_MS;
+        if (event < 0)
+            return -1;
+        if (event == PROCESSOR_RECORDS)
+            result = handle_batch(handler, error);
+        else if (event == PROCESSOR_ASSIGNED)
+            result = take_over(handler, error);
+        else if (event == PROCESSOR_REVOKED)
+            result = give_back(handler, error);
+        else if (handler->until_end && (result = is_done(handler, error)) > 0)
+            return 0;
+        if (event == PROCESSOR_RECORDS)
+            busy_ms = clock_ms();
+        if (result < 0 || save(handler, idle, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int handle_topics(const struct handle_options *options, struct error *error)
+{
+    struct handler handler = {.until_end = !options->follow, .lock = -1};
+    struct error second;
+    int result = open_all(&handler, options, error);
+
+    if (result == 0)
+        result = run(&handler, error);
+    if (result < 0 && stop_asked() && error->status == EX_TEMPFAIL && !handler.begun)
+        result = 0; /* it was waiting for an answer when it was told to stop */
+    if (leave_all(&handler, result == 0, &second) < 0 && result == 0) {
+        *error = second;
+        result = -1;
+    }
+    kafka_processor_close(handler.topics.processor);
+    kafka_cursor_close(handler.topics.cursor);
+    free(handler.partitions);
+    buffer_release(&handler.outcome);
+    if (handler.lock >= 0)
+        close(handler.lock);
+    return result;
+}
