@@ -52,6 +52,7 @@ bench: all
 	./tests/bench/run
 soak: all
 	./tests/faults/soak.py --rounds 200
+	./tests/faults/kafka.py --rounds 20
 fuzz:
 	./tests/fuzz/run 60
 lint:

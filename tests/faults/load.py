@@ -30,12 +30,12 @@ class Load:
         self.values = []
         self.sent = []  # messages with ids, for retries
 
-    def _uuid(self, rng):
+    def uuid(self, rng):
         text = str(uuid.UUID(int=rng.getrandbits(128), version=4))
         return text.upper() if rng.random() < 0.05 else text
 
     def _create(self, rng):
-        value_id = self._uuid(rng)
+        value_id = self.uuid(rng)
         if len(self.values) < self.limit:
             self.values.append(value_id)
         elif rng.random() < 0.5:
@@ -44,7 +44,7 @@ class Load:
 
     def _update(self, rng):
         known = self.values and rng.random() < 0.95
-        message = {"value_id": rng.choice(self.values) if known else self._uuid(rng),
+        message = {"value_id": rng.choice(self.values) if known else self.uuid(rng),
                    "operation": rng.choice(["ADD", "MULTIPLY"])}
         if rng.random() < 0.1:
             message["expected_version"] = rng.randrange(12)
@@ -63,7 +63,7 @@ class Load:
         message = self._create(rng) if len(self.values) < 3 or rng.random() < 0.15 else self._update(rng)
         message["value"] = rng.choice(NUMBERS) if rng.random() < 0.5 else repr(rng.uniform(-9, 9))
         if rng.random() < 0.95:
-            message["id"] = self._uuid(rng)
+            message["id"] = self.uuid(rng)
         if rng.random() < 0.3:
             message["actor"] = rng.choice(ACTORS)
         if rng.random() < 0.1:

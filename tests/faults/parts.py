@@ -40,10 +40,11 @@ def tail(path, size=2000):
         return ""
 
 
-def run(argv, expected=(0,), **options):
+def run(argv, expected=(0,), settings=None, **options):
     """A tool that ends by itself. Returns its stdout."""
     try:
-        done = subprocess.run(argv, capture_output=True, timeout=DEADLINE, env=environment(), **options)
+        done = subprocess.run(argv, capture_output=True, timeout=DEADLINE, env=environment(**(settings or {})),
+                              **options)
     except subprocess.TimeoutExpired as error:
         raise Failure(f"still runs after {DEADLINE} s: {' '.join(argv)}") from error
     if done.returncode not in expected:
