@@ -339,6 +339,18 @@ static int kafka_sync(struct reader *reader, struct error *error)
     return 0;
 }
 
+/* librdkafka would wait for a minute for what was published and has no answer: then its client is left
+ * alone, with its threads, until the process ends. It is in no group that it would have to leave. */
+static void close_client(struct kafka_reader *kafka)
+{
+    if (kafka->queue) {
+        rd_kafka_queue_io_event_enable(kafka->queue, -1, NULL, 0);
+        rd_kafka_queue_destroy(kafka->queue);
+    }
+    if (kafka->client && !kafka->commits)
+        rd_kafka_destroy_flags(kafka->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
 static void kafka_close(struct reader *reader)
 {
     struct kafka_reader *kafka = reader->kafka;
@@ -348,12 +360,7 @@ static void kafka_close(struct reader *reader)
     kafka->count = 0;
     if (kafka->assigned)
         kafka_publish_last(reader);
-    if (kafka->queue) {
-        rd_kafka_queue_io_event_enable(kafka->queue, -1, NULL, 0);
-        rd_kafka_queue_destroy(kafka->queue);
-    }
-    if (kafka->client) /* it is in no group that would have to be left */
-        rd_kafka_destroy_flags(kafka->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    close_client(kafka);
     readers_away -= kafka->away;
     if (reader->notify_fd >= 0)
         close(reader->notify_fd);
