@@ -151,16 +151,26 @@ time.sleep(60)' "$1"
     ! pgrep -f "$PWD/one" || false
 }
 
-@test "a stranger with the number in the pid file is left alone" {
+@test "only the broker itself is taken for it, not who reads its files" {
     starts one
     "$kafka" kill one
-    background sleep 60
-    echo "${started[0]}" >one/node-1/pid
+    background tail -f "$PWD/one/node-1/server.properties"
+    background python3 -c 'import time; time.sleep(60)' kafka.Kafka "$PWD/one1/node-1/server.properties"
+    until_true 10 pgrep -f "$PWD/one1" >/dev/null
     state_is one 1 stopped
     for word in stop kill pause; do
         "$kafka" "$word" one
     done
-    [ "$(ps -o stat= -p "${started[0]}" | cut -c 1)" = S ]
+    [[ $(ps -o stat= -p "${started[0]}") == S* ]]
+    [[ $(ps -o stat= -p "${started[1]}") == S* ]]
+}
+
+@test "a broker whose folder was removed can still be ended" {
+    starts one
+    rm -r one
+    pgrep -f "kafka.Kafka $PWD/one"
+    "$kafka" kill one
+    ! pgrep -f "kafka.Kafka $PWD/one" || false
 }
 
 @test "a broker that hangs, and goes on" {

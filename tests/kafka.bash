@@ -37,9 +37,9 @@ start_broker() {
 }
 
 end_broker() {
-    [ -e "${KAFKA_DIR-}/watcher" ] || return 0
-    kill -- "-$(<"$KAFKA_DIR/watcher")" 2>/dev/null || true
-    "$kafka" kill "$KAFKA_DIR"
+    local watcher=$BATS_FILE_TMPDIR/kafka/watcher
+    [ ! -e "$watcher" ] || kill -- "-$(<"$watcher")" 2>/dev/null || true
+    "$kafka" kill "$BATS_FILE_TMPDIR/kafka"
 }
 
 # create_topic PARTITIONS[,SETTING=VALUE...] NAME...
