@@ -161,8 +161,8 @@ time.sleep(60)' "$1"
     for word in stop kill pause; do
         "$kafka" "$word" one
     done
-    [[ $(ps -o stat= -p "${started[0]}") == S* ]]
-    [[ $(ps -o stat= -p "${started[1]}") == S* ]]
+    [[ $(ps -o stat= -p "${started[0]}") == [DRS]* ]]
+    [[ $(ps -o stat= -p "${started[1]}") == [DRS]* ]]
 }
 
 @test "a broker whose folder was removed can still be ended" {
