@@ -55,8 +55,7 @@ make_topics() {
     export KAFKA_REJECTIONS_TOPICS=rejections-$set
     export KAFKA_COMMANDS_GROUP_ID=commands-processors-$set
     export KAFKA_EVENTS_GROUP_ID=events-processors-$set
-    create_topic "$1,retention.ms=-1,retention.bytes=-1,cleanup.policy=delete" \
-        "$KAFKA_COMMANDS_TOPICS" "$KAFKA_EVENTS_TOPICS" "$KAFKA_REJECTIONS_TOPICS"
+    calc-topics create --partitions "$1" >/dev/null
 }
 
 topic_sets=0

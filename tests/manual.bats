@@ -44,7 +44,12 @@ free_port() {
 
 @test "every example in the tools' pages prints what the page says" {
     needs python3
-    examples "$root"/man/*.[17]
+    local pages
+    # those that need a broker are run by kafka-topics.bats; an overview may have none
+    mapfile -t pages < <(grep -l '^\.Sh EXAMPLES' "$root"/man/*.[17] |
+        xargs grep -L '^\$ calc-topics create')
+    [ ${#pages[@]} -ge 5 ]
+    examples "${pages[@]}"
 }
 
 @test "every example in calc-formats(5) prints it to the byte" {

@@ -56,7 +56,7 @@ struct kafka_topics {
     int timeout_ms;  /* for everything */
 
     struct kafka_found {
-        bool exists;
+        bool exists, created; /* created: by kafka_topics_create() */
         int32_t partitions;
         int replicas, min_insync; /* 0 if unknown */
     } found[KAFKA_ROLES];
@@ -70,5 +70,22 @@ struct kafka_topics {
  * any case. The caller releases. */
 int kafka_topics_check(struct kafka_topics *topics, struct error *error);
 void kafka_topics_release(struct kafka_topics *topics);
+
+/* How topics are to be made; 0 is the default. */
+struct kafka_wanted {
+    int32_t partitions; /* as many as those have that are there, else KAFKA_PARTITIONS */
+    int replicas;       /* 3, or as many as there are brokers */
+    int min_insync;     /* 2 of 3 replicas and more, else 1 */
+};
+
+/* More than one handler is likely to need, and few enough not to be felt: partitions can't be added
+ * later. */
+enum { KAFKA_PARTITIONS = 8 };
+
+/* Makes the topics that aren't there, with the settings that kafka_topics_check() asks for, and waits
+ * until every broker knows all of them. Those that are there stay as they are; who makes them at the
+ * same time does no harm. EX_CONFIG if it can't be done so, EX_TEMPFAIL if the time went by. */
+int kafka_topics_create(struct kafka_topics *topics, const struct kafka_wanted *wanted,
+                        struct error *error);
 
 #endif

@@ -27,9 +27,6 @@ struct kafka_processor {
     rd_kafka_t *consumer, *producer;
     rd_kafka_queue_t *queue;
     rd_kafka_topic_t *outputs[KAFKA_ROLES]; /* NULL for commands */
-    /* Which member of the group we were when our partitions were given to us: offsets are committed as
-     * that one, so that who has lost them meanwhile is fenced. */
-    rd_kafka_consumer_group_metadata_t *member;
     const char *commands;
     bool (*give_up)(void);
 
@@ -239,13 +236,6 @@ int kafka_processor_open(const char *const topics[KAFKA_ROLES], const char *inst
     return 0;
 }
 
-static void forget_member(struct kafka_processor *processor)
-{
-    if (processor->member)
-        rd_kafka_consumer_group_metadata_destroy(processor->member);
-    processor->member = NULL;
-}
-
 static void drop_messages(struct kafka_processor *processor)
 {
     for (size_t i = 0; i < processor->count; i++)
@@ -274,7 +264,6 @@ void kafka_processor_close(struct kafka_processor *processor)
         rd_kafka_purge(processor->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         rd_kafka_destroy(processor->producer);
     }
-    forget_member(processor);
     free(processor->partitions);
     free(processor->shares);
     free(processor);
@@ -431,8 +420,6 @@ int kafka_processor_start(struct kafka_processor *processor, const uint64_t *off
     rd_kafka_resp_err_t code = rd_kafka_assign(processor->consumer, list);
 
     rd_kafka_topic_partition_list_destroy(list);
-    forget_member(processor);
-    processor->member = rd_kafka_consumer_group_metadata(processor->consumer);
     processor->event = PROCESSOR_NOTHING;
     for (size_t i = 0; i < processor->partition_count; i++)
         processor->shares[i] = (struct share){.next = -1};
@@ -558,6 +545,8 @@ static int send_offsets(struct kafka_processor *processor, struct error *error)
 {
     rd_kafka_topic_partition_list_t *list =
         rd_kafka_topic_partition_list_new((int)processor->partition_count);
+    rd_kafka_consumer_group_metadata_t *group =
+        rd_kafka_consumer_group_metadata(processor->consumer);
     int result;
 
     for (size_t i = 0; i < processor->partition_count; i++)
@@ -566,10 +555,11 @@ static int send_offsets(struct kafka_processor *processor, struct error *error)
                 ->offset = processor->shares[i].next;
     do
         result = judge(processor,
-                       rd_kafka_send_offsets_to_transaction(processor->producer, list,
-                                                            processor->member, ANSWER_MS),
+                       rd_kafka_send_offsets_to_transaction(processor->producer, list, group,
+                                                            ANSWER_MS),
                        "can't commit offsets", error);
     while (result == 1);
+    rd_kafka_consumer_group_metadata_destroy(group);
     rd_kafka_topic_partition_list_destroy(list);
     return result;
 }

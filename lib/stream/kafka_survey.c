@@ -1,5 +1,6 @@
 /* Asking a cluster for a few topics at once. */
 #include <librdkafka/rdkafka.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,18 +35,20 @@ static long long largest_batch(const rd_kafka_conf_t *conf)
     return batch > LONGEST_RECORD ? batch : LONGEST_RECORD;
 }
 
-int survey_open(struct survey *survey, struct kafka_topics *topics, struct error *error)
+/* For survey_sample(): the first records, few of them; an empty answer tells the end, at once. */
+static const struct kafka_property sampling[] = {{"isolation.level", "read_committed"},
+                                                 {"enable.auto.commit", "false"},
+                                                 {"enable.partition.eof", "true"},
+                                                 {"auto.offset.reset", "earliest"},
+                                                 {"fetch.message.max.bytes", "16384"},
+                                                 {"fetch.wait.max.ms", "1"},
+                                                 {NULL, NULL}};
+
+int survey_open(struct survey *survey, struct kafka_topics *topics, const char *broker,
+                struct error *error)
 {
-    /* for survey_sample(): the first records, few of them; an empty answer tells the end, at once
-     */
-    static const struct kafka_property properties[] = {{"isolation.level", "read_committed"},
-                                                       {"enable.auto.commit", "false"},
-                                                       {"enable.partition.eof", "true"},
-                                                       {"auto.offset.reset", "earliest"},
-                                                       {"fetch.message.max.bytes", "16384"},
-                                                       {"fetch.wait.max.ms", "1"},
-                                                       {NULL, NULL}};
-    rd_kafka_conf_t *conf = kafka_conf(NULL, properties, error);
+    const struct kafka_property only[] = {{"bootstrap.servers", broker}, {NULL, NULL}};
+    rd_kafka_conf_t *conf = kafka_conf(sampling, broker ? only : sampling, error);
 
     *survey = (struct survey){.topics = topics, .deadline_ms = clock_ms() + topics->timeout_ms};
     if (!conf)
@@ -103,14 +106,32 @@ static void look_at(struct survey *survey, int role, const rd_kafka_metadata_top
     }
 }
 
+/* A broker that was away answers before it is one of the cluster again: then there is none, and no
+ * partition has a leader. */
+static int ask(const struct survey *survey, const rd_kafka_metadata_t **metadata,
+               struct error *error)
+{
+    for (;;) {
+        rd_kafka_resp_err_t code =
+            rd_kafka_metadata(survey->client, 0, NULL, metadata, survey_left_ms(survey));
+        if (code)
+            return kafka_error(error, EX_TEMPFAIL, code, "no answer");
+        if ((*metadata)->broker_cnt)
+            return 0;
+        rd_kafka_metadata_destroy(*metadata);
+        if (!survey_left_ms(survey))
+            return error_set(error, EX_TEMPFAIL, "Kafka at %s: no broker is ready",
+                             kafka_brokers());
+        poll(NULL, 0, SURVEY_AGAIN_MS);
+    }
+}
+
 int survey_look(struct survey *survey, struct error *error)
 {
     const rd_kafka_metadata_t *metadata;
-    rd_kafka_resp_err_t code =
-        rd_kafka_metadata(survey->client, 0, NULL, &metadata, survey_left_ms(survey));
 
-    if (code)
-        return kafka_error(error, EX_TEMPFAIL, code, "no answer");
+    if (ask(survey, &metadata, error) < 0)
+        return -1;
     survey->brokers = metadata->broker_cnt;
     for (int role = 0; role < KAFKA_ROLES; role++)
         for (int i = 0; survey->handles[role] && i < metadata->topic_cnt; i++)

@@ -206,7 +206,7 @@ static int look(struct survey *survey, struct error *error)
 int kafka_topics_check(struct kafka_topics *topics, struct error *error)
 {
     struct survey survey;
-    int result = survey_open(&survey, topics, error);
+    int result = survey_open(&survey, topics, NULL, error);
 
     if (result == 0)
         result = look(&survey, error);

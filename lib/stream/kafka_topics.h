@@ -7,6 +7,8 @@
 struct rd_kafka_topic_s;
 struct rd_kafka_queue_s;
 
+enum { SURVEY_AGAIN_MS = 20 }; /* between two questions for what isn't so yet */
+
 /* A client that knows the topics, so that one request asks for all of them. */
 struct survey {
     struct kafka_topics *topics;
@@ -20,8 +22,10 @@ struct survey {
     int refusals[KAFKA_ROLES];                     /* why it isn't seen: a rd_kafka_resp_err_t */
 };
 
-/* Opens the client; the time begins to run. survey_close() in any case. */
-int survey_open(struct survey *survey, struct kafka_topics *topics, struct error *error);
+/* Opens the client; the time begins to run. It asks this broker, or with NULL any one of those that
+ * are configured. survey_close() in any case. */
+int survey_open(struct survey *survey, struct kafka_topics *topics, const char *broker,
+                struct error *error);
 void survey_close(struct survey *survey);
 
 /* Fills topics->found, except for min_insync, and what the survey has beside it. EX_TEMPFAIL if no
