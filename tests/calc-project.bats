@@ -105,6 +105,13 @@ traced() {
     equals "$output" "$(state 1 2.0 2)"
 }
 
+@test "with -e files are read to their end, as they are without" {
+    event 1 1 10 1.0 >events
+    equals "$(calc-project -e -i events)" "$(state 1 1.0 1)"
+    project --exit
+    equals "$(calc-get --view view --all)" "$(state 1 1.0 1)"
+}
+
 @test "no events print nothing" {
     run -0 calc-project </dev/null
     [ -z "$output" ]
@@ -660,7 +667,7 @@ refuses() {
 @test "a bad command line is 64, and says where help is" {
     : >events
     for line in -x --nonsense -i operand -3 "-i http:x" "-r nfs:x" "--skip" "--skip events" \
-        "--skip 7" "--skip events:x" "--skip events:-1" "--skip commands:7" "-i events -r events" \
+        "--skip 7" "-e -f -i events" "-X acks=1" "--from 0 -i events" "--skip events:x" "--skip events:-1" "--skip commands:7" "-i events -r events" \
         "-i - -r -" "--view"; do
         # shellcheck disable=SC2086 # words are wanted
         run -64 --separate-stderr calc-project $line </dev/null

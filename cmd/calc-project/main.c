@@ -14,26 +14,28 @@
 #include "tool/stop.h"
 
 static const char help[] =
-    "usage: calc-project [-ef] [-i EVENTS] [-r REJECTIONS] [--view DIR] [--skip LOG:POSITION]...\n"
-    "       calc-project [-ef] [-i EVENTS] [--from PLACE]\n"
+    "usage: calc-project [-f | -e] [-i EVENTS] [-r REJECTIONS] [--view DIR]\n"
+    "                    [--skip LOG:POSITION]...\n"
+    "       calc-project [-f | -e] -i kafka:[TOPIC] [--from PLACE]\n"
     "\n"
     "Folds events and rejections into a view, and goes on where it stopped. Without a view\n"
     "it prints each value's last state, ordered by id, when the events end.\n"
     "\n"
     "  -i, --input STREAM       events; '-' (stdin) by default\n"
     "  -r, --rejections STREAM  rejections; none by default\n"
-    "  -f, --follow             go on when the logs end, until SIGTERM or SIGINT: so it is for\n"
-    "                           topics, kafka:TOPIC, unless -e is given\n"
-    "  -e, --end                end where the logs do\n"
+    "  -f, --follow             go on when the logs end, until SIGTERM or SIGINT; a topic is\n"
+    "                           followed anyhow\n"
+    "  -e, --exit               end when the logs end, of topics too\n"
     "      --view DIR           the view's folder; $CALC_VIEW by default\n"
     "      --skip LOG:POSITION  leave out the record of the log (events or rejections) that\n"
     "                           stands at the position; its value's next event sets its version\n"
-    "      --from PLACE         begin in a topic at its 'beginning' or 'end', at an OFFSET of each\n"
-    "                           partition, or at @TIME; only without a view\n"
-    KAFKA_OPTIONS_HELP
+    "      --from PLACE         without a view: begin at a topic's 'beginning' or 'end', at an\n"
+    "                           OFFSET in each partition, or at @TIME\n" KAFKA_OPTIONS_HELP
     "      --help, --version\n"
     "\n"
-    "See calc-project(1), calc-formats(5).\n";
+    "A stream is '-', or a file: PATH or file:PATH, or a topic: kafka:TOPIC, or kafka: for the\n"
+    "default one. A position is an offset, in a topic PARTITION:OFFSET.\n"
+    "See calc-project(1), calc-formats(5), calc-kafka(7).\n";
 
 enum { BATCH_RECORDS = 65536, SKIPS = 64, OPTION_VIEW = OPTION_FIRST, OPTION_SKIP, OPTION_FROM };
 
@@ -90,7 +92,7 @@ static void parse_options(struct projector *projector, int argc, char **argv)
     static const struct option longer[] = {{"input", required_argument, NULL, 'i'},
                                            {"rejections", required_argument, NULL, 'r'},
                                            {"follow", no_argument, NULL, 'f'},
-                                           {"end", no_argument, NULL, 'e'},
+                                           {"exit", no_argument, NULL, 'e'},
                                            {"from", required_argument, NULL, OPTION_FROM},
                                            {"view", required_argument, NULL, OPTION_VIEW},
                                            {"skip", required_argument, NULL, OPTION_SKIP},
@@ -122,7 +124,7 @@ static void parse_options(struct projector *projector, int argc, char **argv)
     if (options.operand_count)
         options_bad("unexpected argument '%s'", options.operands[0]);
     if (projector->follow && projector->end)
-        options_bad("-f goes on when the logs end, and -e doesn't");
+        options_bad("-f goes on when the logs end, -e doesn't: only one of them");
     for (int i = 0; i < VIEW_LOGS; i++)
         if (projector->names[i])
             projector->names[i] =
