@@ -1,5 +1,5 @@
 # make            the tools, in build/bin (SAN=1: with sanitizers, in build/san/bin)
-# make run        everything on one machine, on port 3030 (PORT=, DATA=)
+# make run        everything on one machine, on port 3030 (PORT=, DATA=, KAFKA=1: on topics)
 # make check      all tests, with what they need installed first (STRICT=1: a skip is a failure)
 # make bench      measurements beside their yardsticks
 # make soak       the long form of the fault loops;  make fuzz: 60 s a fuzzer
