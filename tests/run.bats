@@ -4,20 +4,25 @@
 # shellcheck disable=SC2154 # helper.bash sets root
 load helper
 
+teardown() {
+    end_started
+    [ -z "${broker-}" ] || "$root/scripts/kafka" kill "$broker" 2>/dev/null || true
+}
+
 port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# runs: starts it as a terminal would, in a group of its own with Ctrl-C not ignored.
+# runs [NAME=VALUE...]: starts it as a terminal would, in a group of its own with Ctrl-C not ignored.
 runs() {
     : >said
-    PORT=$port DATA=$PWD/data python3 -c 'import os, signal, sys
+    env PORT="$port" DATA="$PWD/data" "$@" python3 -c 'import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.setsid()
 os.execv(sys.argv[1], sys.argv[1:])' "$root/scripts/run" >said 2>&1 3>&- &
     run=$!
     started+=("$run")
-    until_true 60 grep -q 'Ctrl-C ends it' said
+    until_true 120 grep -q 'Ctrl-C ends it' said
 }
 
 # ctrl_c: reaches all that the terminal would reach.
@@ -51,6 +56,25 @@ shows() {
     until_true 10 shows '{"value":12.0}'
     ctrl_c
     [ "$(wc -l <data/events.jsonl)" -eq 3 ]
+}
+
+@test "with KAFKA=1 it does so on topics, and Ctrl-C ends the broker, too" {
+    needs curl python3 lighttpd java mvn
+    port=$(port)
+    url=http://127.0.0.1:$port/values
+    broker=$PWD/data/kafka
+    runs KAFKA=1 KAFKA_PORT=0
+    id=$(send POST "$url" '{"value": 2}' | tr -d '"')
+    send PUT "$url/$id" '{"operation": "ADD", "value": 2}'
+    until_true 20 shows '{"value":4.0}'
+    ctrl_c
+    [ "$(pgrep -fc "$PWD/data")" -eq 0 ]
+    runs KAFKA=1 KAFKA_PORT=0
+    shows '{"value":4.0}'
+    send PUT "$url/$id" '{"operation": "MULTIPLY", "value": 3}'
+    until_true 20 shows '{"value":12.0}'
+    ctrl_c
+    [ ! -e data/commands.jsonl ]
 }
 
 @test "a taken port is a clear error, and nothing is started" {

@@ -1,45 +1,14 @@
-#include "stream/kafka_processor.h"
-
+/* The consuming half of a processor: a member of the group, and what it is given. */
 #include <librdkafka/rdkafka.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
 #include "stream/kafka_client.h"
 #include "stream/kafka_record.h"
+#include "stream/kafka_transaction.h"
 
-enum {
-    BATCH_RECORDS = 20000,  /* in one transaction at most */
-    START_MS = 60000,       /* for the first answers */
-    ANSWER_MS = 10000,      /* for one answer, before we look whether we have to stop */
-    MOMENT_MS = 1000
-};
-
-/* A partition that is given to us. */
-struct share {
-    int64_t next; /* to be committed; -1: nothing */
-    bool ended;
-};
-
-struct kafka_processor {
-    rd_kafka_t *consumer, *producer;
-    rd_kafka_queue_t *queue;
-    rd_kafka_topic_t *outputs[KAFKA_ROLES]; /* NULL for commands */
-    const char *commands;
-    bool (*give_up)(void);
-
-    enum processor_event event; /* of the group, that the caller hasn't seen yet */
-    int32_t *partitions;        /* ours */
-    struct share *shares;
-    size_t partition_count;
-
-    rd_kafka_message_t *messages[BATCH_RECORDS];
-    size_t count;
-    bool broken; /* the transaction can only be aborted */
-    bool closing;
-};
+enum { MOMENT_MS = 1000 };
 
 /* --- opening --- */
 
@@ -116,81 +85,6 @@ static int open_consumer(struct kafka_processor *processor, const char *instance
     return 0;
 }
 
-static int open_producer(struct kafka_processor *processor, const char *instance,
-                         struct error *error)
-{
-    static const struct kafka_property defaults[] = {
-        {"transaction.timeout.ms", "10000"},
-        {"retry.backoff.ms", "10"}, /* a commit may meet the end of the last: 100 shows in p99 */
-        {"queue.buffering.max.messages", "1000000"},
-        {"queue.buffering.max.kbytes", "262144"},
-        {NULL, NULL}};
-    char id[512];
-    const struct kafka_property fixed[] = {
-        {"transactional.id", id}, {"enable.idempotence", "true"}, {NULL, NULL}};
-    rd_kafka_conf_t *conf;
-
-    snprintf(id, sizeof id, "%.240s.%.240s", kafka_group(KAFKA_COMMANDS), instance);
-    conf = kafka_conf(defaults, fixed, error);
-    if (!conf)
-        return -1;
-    processor->producer = kafka_new(KAFKA_PRODUCER, conf, error);
-    return processor->producer ? 0 : -1;
-}
-
-static bool must_stop(const struct kafka_processor *processor)
-{
-    return processor->give_up && processor->give_up();
-}
-
-/* Takes what a transactional call answered: 0 done, 1 to be asked again, 2 to be aborted, -1. */
-static int judge(const struct kafka_processor *processor, rd_kafka_error_t *answer,
-                 const char *what, struct error *error)
-{
-    int result = -1;
-
-    if (!answer)
-        return 0;
-    error_set(error, rd_kafka_error_is_fatal(answer) ? EX_TEMPFAIL : EX_IOERR,
-              "Kafka at %s: %s: %s", kafka_brokers(), what, rd_kafka_error_string(answer));
-    if (rd_kafka_error_is_fatal(answer))
-        result = -1; /* fenced by another instance, or by the broker, which gave us up */
-    else if (rd_kafka_error_txn_requires_abort(answer))
-        result = 2;
-    else if (rd_kafka_error_is_retriable(answer))
-        result = 1;
-    else if (rd_kafka_error_code(answer) == RD_KAFKA_RESP_ERR__FENCED ||
-             rd_kafka_error_code(answer) == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH)
-        error->status = EX_TEMPFAIL;
-    else if (rd_kafka_error_code(answer) ==
-                 RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED ||
-             rd_kafka_error_code(answer) == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
-             rd_kafka_error_code(answer) == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-             rd_kafka_error_code(answer) == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
-        error->status = EX_CONFIG;
-    if (result == 1 && must_stop(processor)) {
-        error->status = EX_TEMPFAIL;
-        result = -1;
-    }
-    rd_kafka_error_destroy(answer);
-    return result;
-}
-
-/* Ends what an earlier run under our name left open. */
-static int init_transactions(struct kafka_processor *processor, struct error *error)
-{
-    int64_t deadline = clock_ms() + START_MS;
-    int result;
-
-    do
-        result = judge(processor, rd_kafka_init_transactions(processor->producer, ANSWER_MS),
-                       "can't begin to work", error);
-    while (result == 1 && clock_ms() < deadline);
-    if (result > 0)
-        error->status = EX_TEMPFAIL;
-    return result == 0 ? 0 : -1;
-}
-
 static int subscribe(struct kafka_processor *processor, struct error *error)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -202,21 +96,6 @@ static int subscribe(struct kafka_processor *processor, struct error *error)
     return code ? kafka_error(error, EX_CONFIG, code, processor->commands) : 0;
 }
 
-/* Lets the producer know its topics before the first transaction, which would wait for that. */
-static int open_outputs(struct kafka_processor *processor, const char *const topics[KAFKA_ROLES],
-                        struct error *error)
-{
-    for (int role = KAFKA_EVENTS; role <= KAFKA_REJECTIONS; role++) {
-        int32_t count;
-        if (kafka_partition_count(processor->producer, topics[role], ANSWER_MS, &count, error) < 0)
-            return -1;
-        processor->outputs[role] = rd_kafka_topic_new(processor->producer, topics[role], NULL);
-        if (!processor->outputs[role])
-            return kafka_error(error, EX_CONFIG, rd_kafka_last_error(), topics[role]);
-    }
-    return 0;
-}
-
 int kafka_processor_open(const char *const topics[KAFKA_ROLES], const char *instance,
                          bool (*give_up)(void), struct kafka_processor **out, struct error *error)
 {
@@ -226,14 +105,20 @@ int kafka_processor_open(const char *const topics[KAFKA_ROLES], const char *inst
         return error_memory(error);
     processor->commands = topics[KAFKA_COMMANDS];
     processor->give_up = give_up;
-    if (open_producer(processor, instance, error) < 0 ||
-        open_outputs(processor, topics, error) < 0 || init_transactions(processor, error) < 0 ||
+    if (kafka_transactions_open(processor, topics, instance, error) < 0 ||
         open_consumer(processor, instance, error) < 0 || subscribe(processor, error) < 0) {
         kafka_processor_close(processor);
         return -1;
     }
     *out = processor;
     return 0;
+}
+
+static void forget_member(struct kafka_processor *processor)
+{
+    if (processor->member)
+        rd_kafka_consumer_group_metadata_destroy(processor->member);
+    processor->member = NULL;
 }
 
 static void drop_messages(struct kafka_processor *processor)
@@ -257,13 +142,8 @@ void kafka_processor_close(struct kafka_processor *processor)
         rd_kafka_consumer_close(processor->consumer);
         rd_kafka_destroy(processor->consumer);
     }
-    for (int role = 0; role < KAFKA_ROLES; role++)
-        if (processor->outputs[role])
-            rd_kafka_topic_destroy(processor->outputs[role]);
-    if (processor->producer) {
-        rd_kafka_purge(processor->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-        rd_kafka_destroy(processor->producer);
-    }
+    kafka_transactions_close(processor);
+    forget_member(processor);
     free(processor->partitions);
     free(processor->shares);
     free(processor);
@@ -271,19 +151,11 @@ void kafka_processor_close(struct kafka_processor *processor)
 
 /* --- consuming --- */
 
-static struct share *find_share(const struct kafka_processor *processor, int32_t partition)
-{
-    for (size_t i = 0; i < processor->partition_count; i++)
-        if (processor->partitions[i] == partition)
-            return &processor->shares[i];
-    return NULL;
-}
-
 /* What a message that is no record says. -1 if we can't go on. */
 static int take_event(struct kafka_processor *processor, const rd_kafka_message_t *message,
                       struct error *error)
 {
-    struct share *share = find_share(processor, message->partition);
+    struct kafka_share *share = kafka_share(processor, message->partition);
     char reason[512];
 
     switch (message->err) {
@@ -326,7 +198,7 @@ static int sort_out(struct kafka_processor *processor, struct error *error)
     for (size_t i = 0; i < processor->count; i++) {
         rd_kafka_message_t *message = processor->messages[i];
         if (!message->err) {
-            struct share *share = find_share(processor, message->partition);
+            struct kafka_share *share = kafka_share(processor, message->partition);
             if (share)
                 share->ended = false;
             processor->messages[kept++] = message;
@@ -353,7 +225,7 @@ int kafka_processor_poll(struct kafka_processor *processor, int timeout_ms, stru
     if (processor->count) {
         /* no waiting for more: that would be added to the time of each record */
         got = rd_kafka_consume_batch_queue(processor->queue, 0, processor->messages + 1,
-                                           BATCH_RECORDS - 1);
+                                           KAFKA_BATCH_RECORDS - 1);
         processor->count += got > 0 ? (size_t)got : 0;
     }
     if (processor->event != PROCESSOR_NOTHING) { /* what was fetched comes again, to whom it's for */
@@ -390,7 +262,7 @@ size_t kafka_processor_partitions(const struct kafka_processor *processor,
 
 bool kafka_processor_ended(const struct kafka_processor *processor, int32_t partition)
 {
-    const struct share *share = find_share(processor, partition);
+    const struct kafka_share *share = kafka_share(processor, partition);
 
     return share && share->ended;
 }
@@ -420,9 +292,11 @@ int kafka_processor_start(struct kafka_processor *processor, const uint64_t *off
     rd_kafka_resp_err_t code = rd_kafka_assign(processor->consumer, list);
 
     rd_kafka_topic_partition_list_destroy(list);
+    forget_member(processor);
+    processor->member = rd_kafka_consumer_group_metadata(processor->consumer);
     processor->event = PROCESSOR_NOTHING;
     for (size_t i = 0; i < processor->partition_count; i++)
-        processor->shares[i] = (struct share){.next = -1};
+        processor->shares[i] = (struct kafka_share){.next = -1};
     return code ? kafka_error(error, EX_TEMPFAIL, code, "can't take partitions") : 0;
 }
 
@@ -441,11 +315,11 @@ int kafka_processor_seek(struct kafka_processor *processor, int32_t partition, u
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_error_t *failed;
-    struct share *share = find_share(processor, partition);
+    struct kafka_share *share = kafka_share(processor, partition);
 
     rd_kafka_topic_partition_list_add(list, processor->commands, partition)->offset =
         (int64_t)offset;
-    failed = rd_kafka_seek_partitions(processor->consumer, list, ANSWER_MS);
+    failed = rd_kafka_seek_partitions(processor->consumer, list, KAFKA_WAIT_MS);
     if (failed) {
         code = rd_kafka_error_code(failed);
         rd_kafka_error_destroy(failed);
@@ -461,13 +335,13 @@ int kafka_processor_seek(struct kafka_processor *processor, int32_t partition, u
 int kafka_processor_committed(struct kafka_processor *processor, int64_t *offsets,
                               struct error *error)
 {
-    int64_t deadline = clock_ms() + START_MS;
+    int64_t deadline = clock_ms() + KAFKA_START_MS;
     rd_kafka_topic_partition_list_t *list;
     rd_kafka_resp_err_t code;
 
     for (;;) {
         list = our_list(processor, NULL);
-        code = rd_kafka_committed(processor->consumer, list, ANSWER_MS);
+        code = rd_kafka_committed(processor->consumer, list, KAFKA_WAIT_MS);
         for (int i = 0; !code && i < list->cnt; i++) {
             code = list->elems[i].err;
             offsets[i] = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
@@ -475,7 +349,7 @@ int kafka_processor_committed(struct kafka_processor *processor, int64_t *offset
         rd_kafka_topic_partition_list_destroy(list);
         if (!code)
             return 0;
-        if (clock_ms() >= deadline || must_stop(processor))
+        if (clock_ms() >= deadline || kafka_must_stop(processor))
             return kafka_error(error, EX_TEMPFAIL, code, "no answer about committed offsets");
     }
 }
@@ -489,106 +363,4 @@ void kafka_processor_end(struct kafka_processor *processor, enum kafka_role role
                                          rd_kafka_topic_name(processor->outputs[role]), partition,
                                          &low, &high, MOMENT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
         *offset = (uint64_t)high;
-}
-
-/* --- producing --- */
-
-int kafka_processor_begin(struct kafka_processor *processor, struct error *error)
-{
-    int result = judge(processor, rd_kafka_begin_transaction(processor->producer),
-                       "can't begin a transaction", error);
-
-    processor->broken = result > 0;
-    for (size_t i = 0; i < processor->partition_count; i++)
-        processor->shares[i].next = -1;
-    return result < 0 ? -1 : 0;
-}
-
-void kafka_processor_put(struct kafka_processor *processor, enum kafka_role role,
-                         const struct kafka_command *command, const void *key, size_t key_len,
-                         const void *data, size_t len)
-{
-    int64_t deadline = 0;
-
-    if (processor->broken)
-        return;
-    for (;;) {
-        rd_kafka_resp_err_t code = rd_kafka_producev(
-            processor->producer, RD_KAFKA_V_RKT(processor->outputs[role]),
-            RD_KAFKA_V_PARTITION(command->line.partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-            RD_KAFKA_V_KEY((void *)(uintptr_t)key, key_len),
-            RD_KAFKA_V_VALUE((void *)(uintptr_t)data, len),
-            RD_KAFKA_V_HEADER(KAFKA_POSITION_HEADER, command->position, -1), RD_KAFKA_V_END);
-        if (!code)
-            return;
-        if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-            deadline = deadline ? deadline : clock_ms() + START_MS;
-            rd_kafka_poll(processor->producer, 10);
-            if (clock_ms() < deadline && !must_stop(processor))
-                continue;
-        }
-        processor->broken = true; /* the commit finds out whether an abort helps */
-        diag_warn("Kafka: can't produce an outcome: %s", rd_kafka_err2str(code));
-        return;
-    }
-}
-
-void kafka_processor_done(struct kafka_processor *processor, int32_t partition, uint64_t next)
-{
-    struct share *share = find_share(processor, partition);
-
-    if (share)
-        share->next = (int64_t)next;
-}
-
-static int send_offsets(struct kafka_processor *processor, struct error *error)
-{
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new((int)processor->partition_count);
-    rd_kafka_consumer_group_metadata_t *group =
-        rd_kafka_consumer_group_metadata(processor->consumer);
-    int result;
-
-    for (size_t i = 0; i < processor->partition_count; i++)
-        if (processor->shares[i].next >= 0)
-            rd_kafka_topic_partition_list_add(list, processor->commands, processor->partitions[i])
-                ->offset = processor->shares[i].next;
-    do
-        result = judge(processor,
-                       rd_kafka_send_offsets_to_transaction(processor->producer, list, group,
-                                                            ANSWER_MS),
-                       "can't commit offsets", error);
-    while (result == 1);
-    rd_kafka_consumer_group_metadata_destroy(group);
-    rd_kafka_topic_partition_list_destroy(list);
-    return result;
-}
-
-int kafka_processor_abort(struct kafka_processor *processor, struct error *error)
-{
-    int result;
-
-    do
-        result = judge(processor, rd_kafka_abort_transaction(processor->producer, ANSWER_MS),
-                       "can't abort a transaction", error);
-    while (result > 0 && !must_stop(processor));
-    return result == 0 ? 0 : -1;
-}
-
-int kafka_processor_commit(struct kafka_processor *processor, struct error *error)
-{
-    int result = processor->broken ? 2 : send_offsets(processor, error);
-
-    while (result == 0 || result == 1) {
-        result = judge(processor, rd_kafka_commit_transaction(processor->producer, ANSWER_MS),
-                       "can't commit a transaction", error);
-        if (result == 0) {
-                    return 1;
-        }
-    }
-    if (result < 0)
-        return -1;
-    diag_warn("%s; the transaction is aborted and done again",
-              processor->broken ? "an outcome can't be produced" : error->text);
-    return kafka_processor_abort(processor, error);
 }
