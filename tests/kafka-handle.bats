@@ -1,0 +1,218 @@
+#!/usr/bin/env bats
+# calc-handle on Kafka: each command once, whatever is lost in between.
+
+load helper
+load kafka
+
+oracle=$root/tests/oracle/kafka.py
+
+# start [OPTION...]: with this test's topics, state/ as its state; at a deadline it ends.
+start() {
+    timeout 60 calc-handle -i kafka: -o kafka: -r kafka: --state state "$@"
+}
+
+# What the topics hold is what the commands derive, says an independent fold.
+check_topics() {
+    python3 "$oracle" check "$KAFKA_COMMANDS_TOPICS" "$KAFKA_EVENTS_TOPICS" \
+        "$KAFKA_REJECTIONS_TOPICS" --broker "$KAFKA_BROKER"
+}
+
+# submit NUMBER...: creates values.
+submit() {
+    printf '{"value":%s}\n' "$@" | calc-submit -o kafka: >acks
+}
+
+@test "outcomes go to their command's partition, with the value's id as key and the position" {
+    make_topics 4
+    submit 1 2 3 4 5 6 7 8
+    calc-submit -o kafka: add 0193a000-0000-7000-8000-000000000001 1 >acks
+    status_of 0 start -e
+    check_topics
+    read_topic_full "$KAFKA_EVENTS_TOPICS" >events
+    read_topic_full "$KAFKA_REJECTIONS_TOPICS" >>events
+    [ "$(wc -l <events)" -eq 9 ]
+    while IFS=$'\t' read -r partition _ key headers payload; do
+        [[ $payload == *"\"value_id\":\"$key\""* ]]
+        [[ $headers == position=$partition:* ]]
+    done <events
+}
+
+@test "every command of the examples has its outcome, in one partition and in eight" {
+    for partitions in 1 8; do
+        make_topics "$partitions"
+        # what has no value id goes anywhere; a carriage return and a blank line are records too
+        perl -pe 'print /"value_id" *: *"([0-9A-Fa-f-]{36})"/ ? lc $1 : "", "\t"' \
+            "$root/tests/examples/commands.jsonl" >lines
+        write_topic "$KAFKA_COMMANDS_TOPICS" -K '\t' <lines
+        status_of 0 start -e
+        check_topics
+        rm -r state
+    done
+    # a partition's positions aren't a file's: only ids of malformed and reused ones differ
+    [ "$(read_topic "$KAFKA_EVENTS_TOPICS" | wc -l)" -eq "$(wc -l <"$root/tests/examples/events.jsonl")" ]
+}
+
+@test "with one partition, events are the same bytes as those of a file" {
+    make_topics 1
+    write_topic "$KAFKA_COMMANDS_TOPICS" <"$root/tests/examples/commands.jsonl"
+    status_of 0 start -e
+    read_topic "$KAFKA_EVENTS_TOPICS" | cmp - "$root/tests/examples/events.jsonl"
+}
+
+@test "a restart goes on where the last one stopped, and emits nothing twice" {
+    make_topics 4
+    for round in 1 2 3; do
+        submit "$round" "$round" "$round" "$round" "$round"
+        status_of 0 start -e
+        [ "$(read_topic "$KAFKA_EVENTS_TOPICS" | wc -l)" -eq $((5 * round)) ]
+    done
+    check_topics
+}
+
+@test "a handler follows its topics, and ends cleanly on SIGTERM with a checkpoint" {
+    make_topics 4
+    background calc-handle -i kafka: -o kafka: -r kafka: --state state
+    submit 7
+    until_true 30 has_records "$KAFKA_EVENTS_TOPICS" 1
+    submit 8
+    until_true 30 has_records "$KAFKA_EVENTS_TOPICS" 2
+    pid=${started[0]}
+    kill "$pid"
+    status_of 0 wait "$pid"
+    check_topics
+    LOG_LEVEL=info start -e 2>said
+    [ "$(grep -c deriving said)" -eq 0 ]
+}
+
+@test "a lost state is derived again and compared" {
+    make_topics 4
+    submit 1 2 3 4 5 6 7 8
+    status_of 0 start -e
+    rm -r state
+    submit 9
+    LOG_LEVEL=info start -e 2>said
+    grep -q "deriving from 0" said
+    check_topics
+    [ "$(read_topic "$KAFKA_EVENTS_TOPICS" | wc -l)" -eq 9 ]
+}
+
+@test "without committed offsets it goes on behind the last outcomes" {
+    make_topics 4
+    submit 1 2 3 4 5 6 7 8
+    status_of 0 start -e
+    submit 9
+    KAFKA_COMMANDS_GROUP_ID=$KAFKA_COMMANDS_GROUP_ID-other start -e
+    check_topics
+    [ "$(read_topic "$KAFKA_EVENTS_TOPICS" | wc -l)" -eq 9 ]
+}
+
+@test "without committed offsets and without a state, too" {
+    make_topics 4
+    submit 1 2 3 4 5 6 7 8
+    status_of 0 start -e
+    submit 9
+    rm -r state
+    KAFKA_COMMANDS_GROUP_ID=$KAFKA_COMMANDS_GROUP_ID-other start -e
+    check_topics
+    [ "$(read_topic "$KAFKA_EVENTS_TOPICS" | wc -l)" -eq 9 ]
+}
+
+@test "a command in another partition than its value's is misplaced, and harms nobody" {
+    make_topics 4
+    calc-submit create 7 >asked
+    id=$(jq -r .data.value_id asked)
+    write_commands <asked
+    own=$(kcat -C -e -q -b "$KAFKA_BROKER" -t "$KAFKA_COMMANDS_TOPICS" -f '%p')
+    write_topic "$KAFKA_COMMANDS_TOPICS" -p $(((own + 1) % 4)) <asked
+    calc-submit add "$id" 1 | write_topic "$KAFKA_COMMANDS_TOPICS" -p $(((own + 2) % 4))
+    calc-submit -o kafka: add "$id" 2 >acks
+    status_of 0 start -e
+    check_topics
+    [ "$(read_topic "$KAFKA_REJECTIONS_TOPICS" | jq -r .reason | sort -u)" = misplaced ]
+    [ "$(read_topic "$KAFKA_EVENTS_TOPICS" | jq -s 'map(.result) | max')" = 9 ]
+}
+
+@test "empty records are blank lines, and records with a newline in them are malformed" {
+    make_topics 1
+    printf '|  |\r|{"a":\n1}|' | write_topic "$KAFKA_COMMANDS_TOPICS" -D '|'
+    printf 'key:' | write_topic "$KAFKA_COMMANDS_TOPICS" -K : -Z
+    status_of 0 start -e
+    check_topics
+    [ "$(read_topic "$KAFKA_REJECTIONS_TOPICS" | jq -r .reason)" = malformed ]
+}
+
+@test "a second handler on the same state, or under the same name, ends with 75" {
+    make_topics 2
+    background calc-handle -i kafka: -o kafka: -r kafka: --state state --instance one
+    pid=${started[0]}
+    submit 1
+    until_true 30 has_records "$KAFKA_EVENTS_TOPICS" 1
+    status_of 75 start -e --instance two 2>said
+    grep -q "another calc-handle" said
+    # under the same name the newer one fences the older one
+    status_of 0 timeout 60 calc-handle -i kafka: -o kafka: -r kafka: --state other -e --instance one
+    submit 2
+    status_of 75 wait "$pid"
+    status_of 0 start -e --instance one
+    check_topics
+}
+
+@test "a state of another log is refused" {
+    make_topics 2
+    submit 1
+    status_of 0 start -e
+    make_topics 2
+    submit 1 2 3 4 5 6 7 8
+    status_of 65 start -e 2>said
+    grep -q "is of another log" said
+    [ -z "$(read_topic "$KAFKA_EVENTS_TOPICS")" ]
+}
+
+@test "outputs that are not what the commands derive are refused, with the place" {
+    make_topics 1
+    submit 1
+    status_of 0 start -e
+    old=$KAFKA_COMMANDS_TOPICS
+    make_topics 1
+    export KAFKA_COMMANDS_TOPICS=$old
+    rm -r state
+    # events of the same group's offset are gone: another topic is there in their place
+    KAFKA_COMMANDS_GROUP_ID=commands-processors-$BATS_TEST_NUMBER-1 status_of 65 start -e 2>said
+    grep -q "outcomes are lost" said
+}
+
+@test "a setting that the brokers refuse ends it with 78" {
+    make_topics 1
+    status_of 78 start -e -X session.timeout.ms=100 -X heartbeat.interval.ms=50 2>said
+    grep -qi "session timeout" said
+}
+
+@test "foreign records in an output are refused" {
+    make_topics 1
+    echo '{"hello":1}' | write_topic "$KAFKA_EVENTS_TOPICS"
+    submit 1
+    status_of 78 start -e 2>said
+    grep -q "is no outcome of this handler" said
+}
+
+@test "wrong combinations of streams are refused" {
+    make_topics 1
+    status_of 64 calc-handle -i kafka: -o kafka: 2>said
+    status_of 64 calc-handle -i commands.jsonl -o kafka: -r kafka: 2>said
+    grep -q "only if the commands come from one" said
+    status_of 64 calc-handle -i kafka: -o events.jsonl -r rejections.jsonl 2>said
+    status_of 64 calc-handle -i kafka:a -o kafka:a -r kafka:b 2>said
+    status_of 64 calc-handle -i commands.jsonl --state x 2>said
+    status_of 64 start --instance 'a b' 2>said
+    status_of 64 start -X isolation.level=read_uncommitted 2>said
+    grep -q "isolation.level can't be set" said
+    [ ! -e events.jsonl ]
+}
+
+@test "commands of a topic can be handled to stdout" {
+    make_topics 4
+    submit 1 2 3 4 5 6 7 8
+    timeout 60 calc-handle -e -i kafka: >events
+    [ "$(wc -l <events)" -eq 8 ]
+    [ "$(calc-project <events | wc -l)" -eq 8 ]
+}
