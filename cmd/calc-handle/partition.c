@@ -6,7 +6,10 @@
 #include "base/clock.h"
 #include "base/diag.h"
 
-enum { ANSWER_MS = 60000 }; /* a transaction that somebody left open is waited for */
+enum {
+    ANSWER_MS = 60000, /* a transaction that somebody left open is waited for */
+    MOMENT_MS = 1000
+};
 
 static const size_t memory = (size_t)1 << 30; /* for the working sets of all partitions */
 
@@ -148,7 +151,8 @@ int partition_take(struct partition *partition, const struct topics *topics, int
         return error_set(error, EX_USAGE, "the state's name is too long");
     partition->ours = true;
     partition->moved = 0;
-    partition->touched = false;
+    partition->awaiting = false;
+    memset(partition->batches, 0, sizeof partition->batches);
     state_init(&partition->state);
     partition->state.place =
         (struct state_place){partition->number, topics->count, kafka_partition};
@@ -216,21 +220,28 @@ int partition_compare(struct partition *partition, const struct topics *topics,
     return 0;
 }
 
-/* --- a batch --- */
+/* --- batches --- */
 
-void partition_begin(struct partition *partition)
+bool partition_wants(struct partition *partition, const struct line *command)
 {
-    if (partition->touched)
-        return;
-    partition->touched = true;
-    partition->begun = partition->position;
-    state_begin(&partition->state);
+    if (!partition->ours || command->start < partition->position.next)
+        return false;
+    if (partition->awaiting && command->start != partition->awaited)
+        return false;
+    partition->awaiting = false;
+    return true;
 }
 
-void partition_moved(struct partition *partition, const struct line *command)
+void partition_moves(struct partition *partition, int batch, const struct line *command)
 {
     struct state_position *position = &partition->position;
 
+    if (!partition->batches[batch].touched) {
+        partition->batches[batch].touched = true;
+        partition->batches[batch].before = *position;
+        partition->batches[batch].first = command->start;
+        state_begin(&partition->state);
+    }
     if (!position->begun) {
         position->begun = true;
         position->first = command->start;
@@ -243,26 +254,53 @@ void partition_moved(struct partition *partition, const struct line *command)
         partition->saved_ms = clock_ms();
 }
 
-void partition_keep(struct partition *partition)
+void partition_seal(struct partition *partition, int batch)
 {
     struct state_position *position = &partition->position;
 
-    partition->touched = false;
-    if (position->next > partition->compared)
-        partition->compared = position->next;
-    if (position->next >= partition->resume)
-        stop_comparing(partition);
+    if (!partition->batches[batch].touched)
+        return;
     state_digest(partition->last.data, partition->last.len, &position->last_digest);
+    partition->batches[batch].next = position->next;
+}
+
+void partition_keep(struct partition *partition, int batch)
+{
+    uint64_t next = partition->batches[batch].next;
+
+    if (!partition->batches[batch].touched)
+        return;
+    partition->batches[batch].touched = false;
+    state_keep(&partition->state);
+    if (next > partition->compared)
+        partition->compared = next;
+    if (next >= partition->resume)
+        stop_comparing(partition);
 }
 
 /* What was compared stays compared: it can't be read again. */
-void partition_rollback(struct partition *partition)
+bool partition_rollback(struct partition *partition)
 {
-    partition->touched = false;
-    if (partition->position.next > partition->compared)
-        partition->compared = partition->position.next;
-    partition->position = partition->begun;
+    uint64_t reached = partition->position.next;
+    bool any = false;
+
+    for (int i = 0; i < STATE_BATCHES; i++) {
+        if (!partition->batches[i].touched)
+            continue;
+        partition->batches[i].touched = false;
+        if (any && partition->batches[i].first >= partition->awaited)
+            continue;
+        partition->position = partition->batches[i].before;
+        partition->awaited = partition->batches[i].first;
+        any = true;
+    }
+    if (!any)
+        return false;
+    partition->awaiting = true;
+    if (reached > partition->compared)
+        partition->compared = reached;
     state_rollback(&partition->state);
+    return true;
 }
 
 /* --- keeping --- */
@@ -270,13 +308,18 @@ void partition_rollback(struct partition *partition)
 int partition_checkpoint(struct partition *partition, const struct topics *topics,
                          struct error *error)
 {
-    if (!partition->moved)
+    struct error unknown;
+    uint64_t low, high;
+
+    if (!partition->moved || partition->state.open)
         return 0;
-    /* while it is compared, less is known of the outputs than what they hold */
+    /* While it is compared, less is known of the outputs than what they hold. And a broker that is
+     * away is no reason: the old ends are true, too. */
     for (int i = 0; i < PARTITION_OUTPUTS; i++)
-        if (!partition->emitted[i])
-            kafka_processor_end(topics->processor, KAFKA_EVENTS + i, partition->number,
-                                &partition->position.ends[i]);
+        if (!partition->emitted[i] &&
+            kafka_cursor_bounds(topics->cursor, topics->names[KAFKA_EVENTS + i], partition->number,
+                                MOMENT_MS, &low, &high, &unknown) == 0)
+            partition->position.ends[i] = high;
     if (state_checkpoint(&partition->state, &partition->position, memory / (size_t)topics->count,
                          error) < 0)
         return -1;

@@ -12,14 +12,20 @@ struct partition {
     bool ours;
     int32_t number;
     struct state state;
-    struct state_position position, begun; /* now, and when the batch began */
+    struct state_position position;
+    struct line last;  /* the last command, while its batch is at hand */
     uint64_t resume;   /* commands before it have their outcomes in the outputs */
     uint64_t compared; /* commands before it were compared with them, or are known to the state */
     struct kafka_reading *emitted[PARTITION_OUTPUTS]; /* to be compared; NULL: nothing (more) */
-    struct line last; /* of the batch */
-    bool touched;     /* by the batch */
+    struct {
+        bool touched;                 /* it has commands of this partition */
+        struct state_position before; /* the position when it began */
+        uint64_t first, next;         /* offsets of its first command, and behind its last one */
+    } batches[STATE_BATCHES]; /* by the batch's number modulo that; those whose fate isn't known */
+    bool awaiting;    /* having gone back, we take no command before the one at `awaited` */
+    uint64_t awaited;
     uint64_t moved;   /* commands since the last checkpoint */
-    int64_t saved_ms; /* when that was, or when the first one came since */
+    int64_t saved_ms; /* when the first of them came */
 };
 
 /* What all partitions of a handler have in common. */
@@ -42,7 +48,7 @@ int partition_take(struct partition *partition, const struct topics *topics, int
 int partition_leave(struct partition *partition, const struct topics *topics, bool checkpoint,
                     struct error *error);
 
-/* Writes a checkpoint if something changed. */
+/* Writes a checkpoint if something changed, and nothing can be taken back. */
 int partition_checkpoint(struct partition *partition, const struct topics *topics,
                          struct error *error);
 
@@ -51,12 +57,20 @@ int partition_compare(struct partition *partition, const struct topics *topics,
                       enum kafka_role role, const struct kafka_command *command, const void *data,
                       size_t len, struct error *error);
 
-/* A batch begins with the first command of this partition; it is kept, or taken back. */
-void partition_begin(struct partition *partition);
-void partition_keep(struct partition *partition);
-void partition_rollback(struct partition *partition);
+/* Whether a command is the next one to be handled. What was fetched before we went back is not: the
+ * consumer should have dropped it, and this is where it would do harm. */
+bool partition_wants(struct partition *partition, const struct line *command);
 
-/* Notes that a command was handled. */
-void partition_moved(struct partition *partition, const struct line *command);
+/* Notes that a command of this batch is handled: before it is. */
+void partition_moves(struct partition *partition, int batch, const struct line *command);
+
+/* The batch is complete: its commands are let go. */
+void partition_seal(struct partition *partition, int batch);
+
+/* The batch, which is the oldest one, is committed. */
+void partition_keep(struct partition *partition, int batch);
+
+/* No batch is committed. Whether there was one: then go back to partition->position.next. */
+bool partition_rollback(struct partition *partition);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/diag.h"
 #include "base/lock.h"
 #include "calc/message.h"
+#include "emission.h"
 #include "handle.h"
 #include "partition.h"
 #include "tool/kafka_check.h"
@@ -28,8 +29,10 @@ enum {
 struct handler {
     struct topics topics;
     struct partition *partitions; /* by their numbers */
-    struct buffer outcome;
-    bool until_end, begun, assigned;
+    struct buffer outcome; /* the one at hand, as a line */
+    struct emission emission;
+    int batch;             /* the one at hand: its number modulo STATE_BATCHES */
+    bool until_end, assigned;
     int lock;
     char state[PATH_MAX], instance[256];
 };
@@ -128,18 +131,22 @@ static int open_all(struct handler *handler, const struct handle_options *option
         return error_memory(error);
     for (int32_t i = 0; i < topics->count; i++)
         handler->partitions[i].number = i;
-    return kafka_processor_open(topics->names, handler->instance, stop_asked, &topics->processor,
-                                error);
+    if (kafka_processor_open(topics->names, handler->instance, stop_asked, &topics->processor,
+                             error) < 0)
+        return -1;
+    handler->emission.processor = topics->processor;
+    return 0;
 }
 
-/* --- a batch --- */
+/* --- batches ---
+ *
+ * A batch is decided while the one before is committed. If that is aborted, both are taken back. */
 
-/* Decides a command: its outcome is emitted, or compared with what was. */
+/* Decides a command: its outcome is to be emitted, or is compared with what was. */
 static int handle(struct handler *handler, const struct kafka_command *command,
                   struct error *error)
 {
     struct partition *partition = &handler->partitions[command->line.partition];
-    struct topics *topics = &handler->topics;
     struct buffer *line = &handler->outcome;
     struct outcome outcome;
     const void *key = command->key;
@@ -148,10 +155,9 @@ static int handle(struct handler *handler, const struct kafka_command *command,
     char id[ID_TEXT];
     int result;
 
-    if (!partition->ours || command->line.start < partition->position.next)
-        return 0; /* it comes again, if it is ours */
-    partition_begin(partition);
-    partition_moved(partition, &command->line);
+    if (!partition_wants(partition, &command->line))
+        return 0;
+    partition_moves(partition, handler->batch, &command->line);
     if (command->line.blank)
         return 0;
     result = state_handle(&partition->state, command->position, command->line.data,
@@ -163,69 +169,73 @@ static int handle(struct handler *handler, const struct kafka_command *command,
     if (line->failed)
         return error_memory(error);
     role = outcome.reason == REASON_NONE ? KAFKA_EVENTS : KAFKA_REJECTIONS;
+    if (command->line.start < partition->resume)
+        return partition_compare(partition, &handler->topics, role, command, line->data,
+                                 line->len - 1, error);
     if (outcome.reason != REASON_MALFORMED) {
         id_write(&outcome.value_id, id);
         key = id;
         key_len = sizeof id;
     }
-    if (command->line.start < partition->resume)
-        return partition_compare(partition, topics, role, command, line->data, line->len - 1,
-                                 error);
-    if (!handler->begun && kafka_processor_begin(topics->processor, error) < 0)
-        return -1;
-    handler->begun = true;
-    kafka_processor_put(topics->processor, role, command, key, key_len, line->data, line->len - 1);
+    emission_add(&handler->emission, role, command, key, key_len, line->data, line->len - 1);
     return 0;
 }
 
-/* Says what the transaction makes of our partitions. Whether there is anything to commit, or -1. */
-static int note_offsets(struct handler *handler, struct error *error)
+/* All is as before the batches that aren't committed; with `seek` the consumer is, too, which an abort
+ * doesn't see to. */
+static int go_back(struct handler *handler, bool seek, struct error *error)
 {
-    struct topics *topics = &handler->topics;
-    int any = handler->begun;
-
-    for (int32_t i = 0; i < topics->count; i++) {
-        struct partition *partition = &handler->partitions[i];
-        if (!partition->touched || partition->position.next <= partition->resume)
-            continue;
-        if (!any && kafka_processor_begin(topics->processor, error) < 0)
-            return -1;
-        any = 1;
-        kafka_processor_done(topics->processor, i, partition->position.next);
-    }
-    handler->begun = false;
-    return any;
-}
-
-/* All is as before the batch; the consumer is too, which an abort doesn't see to. */
-static int go_back(struct handler *handler, struct error *error)
-{
+    emission_clear(&handler->emission);
     for (int32_t i = 0; i < handler->topics.count; i++) {
         struct partition *partition = &handler->partitions[i];
-        if (!partition->touched)
-            continue;
-        partition_rollback(partition);
-        if (kafka_processor_seek(handler->topics.processor, i, partition->position.next, error) <
-            0)
+        if (partition->ours && partition_rollback(partition) && seek &&
+            kafka_processor_seek(handler->topics.processor, i, partition->position.next, error) <
+                0)
             return -1;
     }
     return 0;
 }
 
-static int commit(struct handler *handler, struct error *error)
+/* Waits for the batch that is being committed: 1 when it is, or none was; 0 if we went back; -1. */
+static int settle(struct handler *handler, bool seek, struct error *error)
 {
-    int result = note_offsets(handler, error);
+    bool committing = handler->emission.committing;
+    int result = emission_wait(&handler->emission, error);
 
-    if (result > 0) {
-        result = kafka_processor_commit(handler->topics.processor, error);
-        if (result == 0)
-            return go_back(handler, error);
-    }
-    if (result < 0)
+    if (result == 0 && go_back(handler, seek, error) < 0)
         return -1;
-    for (int32_t i = 0; i < handler->topics.count; i++)
-        if (handler->partitions[i].touched)
-            partition_keep(&handler->partitions[i]);
+    for (int32_t i = 0; result > 0 && committing && i < handler->topics.count; i++)
+        partition_keep(&handler->partitions[i], !handler->batch);
+    return result;
+}
+
+/* Whether a batch moved anything behind the outcomes that are there. */
+static bool has_news(const struct handler *handler, int32_t number)
+{
+    const struct partition *partition = &handler->partitions[number];
+
+    return partition->batches[handler->batch].touched &&
+           partition->position.next > partition->resume;
+}
+
+/* Emits the batch at hand, and lets it be committed. What was only compared has nothing to commit. */
+static int emit(struct handler *handler, struct error *error)
+{
+    struct topics *topics = &handler->topics;
+    bool any = emission_has_any(&handler->emission);
+
+    for (int32_t i = 0; i < topics->count && !any; i++)
+        any = has_news(handler, i);
+    if (any && emission_begin(&handler->emission, error) < 0)
+        return -1;
+    for (int32_t i = 0; i < topics->count; i++)
+        if (any && has_news(handler, i))
+            kafka_processor_done(topics->processor, i, handler->partitions[i].position.next);
+    if (any && emission_commit(&handler->emission, error) < 0)
+        return -1;
+    for (int32_t i = 0; !any && i < topics->count; i++)
+        partition_keep(&handler->partitions[i], handler->batch);
+    handler->batch = !handler->batch;
     return 0;
 }
 
@@ -234,13 +244,17 @@ static int handle_batch(struct handler *handler, struct error *error)
     struct kafka_processor *processor = handler->topics.processor;
     size_t count = kafka_processor_count(processor);
     struct kafka_command command;
+    int result;
 
     for (size_t i = 0; i < count; i++) {
         kafka_processor_record(processor, i, &command);
         if (handle(handler, &command, error) < 0)
             return -1;
     }
-    return commit(handler, error);
+    for (int32_t i = 0; i < handler->topics.count; i++)
+        partition_seal(&handler->partitions[i], handler->batch);
+    result = settle(handler, true, error);
+    return result > 0 ? emit(handler, error) : result;
 }
 
 /* --- partitions come and go --- */
@@ -305,8 +319,10 @@ static int save(struct handler *handler, bool idle, struct error *error)
         struct partition *partition = &handler->partitions[i];
         if (!partition->ours || !partition->moved)
             continue;
-        if ((idle || state_unsaved(&partition->state) >= CHECKPOINT_ENTRIES ||
-             now - partition->saved_ms >= CHECKPOINT_MS) &&
+        if (!idle && state_unsaved(&partition->state) < CHECKPOINT_ENTRIES &&
+            now - partition->saved_ms < CHECKPOINT_MS)
+            continue;
+        if (settle(handler, true, error) < 0 ||
             partition_checkpoint(partition, &handler->topics, error) < 0)
             return -1;
     }
@@ -332,29 +348,47 @@ static int is_done(const struct handler *handler, struct error *error)
     return handler->assigned;
 }
 
+/* What to do about an event that is not records. 1: it is time to end. */
+static int take_event(struct handler *handler, int event, struct error *error)
+{
+    /* before partitions go the last batch has to be committed or aborted */
+    if (settle(handler, event == PROCESSOR_NOTHING, error) < 0)
+        return -1;
+    if (event == PROCESSOR_ASSIGNED)
+        return take_over(handler, error);
+    if (event == PROCESSOR_REVOKED)
+        return give_back(handler, error);
+    return handler->until_end ? is_done(handler, error) : 0;
+}
+
 static int run(struct handler *handler, struct error *error)
 {
     int64_t busy_ms = clock_ms();
 
     while (!stop_asked()) {
-        int result = 0, event = kafka_processor_poll(handler->topics.processor, POLL_MS, error);
+        int result, event = kafka_processor_poll(handler->topics.processor, POLL_MS, error);
         bool idle = event == PROCESSOR_NOTHING && clock_ms() - busy_ms >= IDLE_MS;
         if (event < 0)
             return -1;
-        if (event == PROCESSOR_RECORDS)
-            result = handle_batch(handler, error);
-        else if (event == PROCESSOR_ASSIGNED)
-            result = take_over(handler, error);
-        else if (event == PROCESSOR_REVOKED)
-            result = give_back(handler, error);
-        else if (handler->until_end && (result = is_done(handler, error)) > 0)
-            return 0;
-        if (event == PROCESSOR_RECORDS)
-            busy_ms = clock_ms();
+        result = event == PROCESSOR_RECORDS ? handle_batch(handler, error)
+                                            : take_event(handler, event, error);
         if (result < 0 || save(handler, idle, error) < 0)
             return -1;
+        if (result > 0 && event != PROCESSOR_RECORDS)
+            break;
+        if (event == PROCESSOR_RECORDS)
+            busy_ms = clock_ms();
     }
-    return 0;
+    return settle(handler, false, error) < 0 ? -1 : 0;
+}
+
+/* Whether it isn't known of some batch if it was committed. */
+static bool has_open(const struct handler *handler)
+{
+    for (int32_t i = 0; handler->partitions && i < handler->topics.count; i++)
+        if (handler->partitions[i].ours && handler->partitions[i].state.open)
+            return true;
+    return false;
 }
 
 int handle_topics(const struct handle_options *options, struct error *error)
@@ -365,7 +399,9 @@ int handle_topics(const struct handle_options *options, struct error *error)
 
     if (result == 0)
         result = run(&handler, error);
-    if (result < 0 && stop_asked() && error->status == EX_TEMPFAIL && !handler.begun)
+    if (handler.emission.committing) /* something else failed meanwhile */
+        emission_wait(&handler.emission, &second);
+    if (result < 0 && stop_asked() && error->status == EX_TEMPFAIL && !has_open(&handler))
         result = 0; /* it was waiting for an answer when it was told to stop */
     if (leave_all(&handler, result == 0, &second) < 0 && result == 0) {
         *error = second;
@@ -374,6 +410,7 @@ int handle_topics(const struct handle_options *options, struct error *error)
     kafka_processor_close(handler.topics.processor);
     kafka_cursor_close(handler.topics.cursor);
     free(handler.partitions);
+    emission_release(&handler.emission);
     buffer_release(&handler.outcome);
     if (handler.lock >= 0)
         close(handler.lock);

@@ -32,26 +32,38 @@ void state_release(struct state *state)
 
 void state_begin(struct state *state)
 {
-    state->undo.len = 0;
-    state->begun_values = state->values.count;
-    state->begun_commands = state->commands.count;
-    state->begun_actors = state->actors.count;
+    state->marks[state->open++] =
+        (struct state_mark){state->values.count, state->commands.count, state->actors.count,
+                            state->undo.len};
+}
+
+void state_keep(struct state *state)
+{
+    size_t kept = state->open > 1 ? state->marks[1].undo : state->undo.len;
+
+    buffer_consume(&state->undo, kept);
+    state->marks[0] = state->marks[1];
+    state->marks[0].undo = 0;
+    state->open--;
 }
 
 void state_rollback(struct state *state)
 {
     const struct undo *first = (const struct undo *)state->undo.data;
 
+    if (!state->open)
+        return;
     for (size_t i = state->undo.len / sizeof *first; i-- > 0;) {
         struct value_entry *value = table_at(&state->values, first[i].index);
         value->value = first[i].value;
         value->owner = first[i].owner;
     }
-    table_truncate(&state->commands, state->begun_commands);
-    table_truncate(&state->values, state->begun_values);
-    table_truncate(&state->actors, state->begun_actors);
+    table_truncate(&state->commands, state->marks[0].commands);
+    table_truncate(&state->values, state->marks[0].values);
+    table_truncate(&state->actors, state->marks[0].actors);
     state_store_truncated(state);
     state->undo.len = 0;
+    state->open = 0;
 }
 
 /* Says that a value is about to change. */
@@ -62,7 +74,7 @@ static int touch(struct state *state, struct value_entry *value)
 
     if (!state->store)
         return 0;
-    if (index < state->begun_values)
+    if (state->open && index < state->marks[state->open - 1].values)
         buffer_append(&state->undo, &undo, sizeof undo);
     return state->undo.failed ? -1 : state_store_changed(state, value);
 }

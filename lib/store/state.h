@@ -2,8 +2,7 @@
  * fold of the commands log (of one partition of it) and of nothing else.
  *
  * In memory it is a working set. With a store (state_open) what isn't there is looked up in the
- * store, a checkpoint writes what changed, and what was handled since state_begin() can be taken
- * back. */
+ * store, a checkpoint writes what changed, and batches of commands can be taken back. */
 #ifndef STORE_STATE_H
 #define STORE_STATE_H
 
@@ -21,14 +20,23 @@ struct state_place {
     int32_t (*of)(const struct id *value_id, int32_t count);
 };
 
+/* How much was there when a batch began. */
+struct state_mark {
+    uint32_t values, commands, actors;
+    size_t undo;
+};
+
+enum { STATE_BATCHES = 2 };
+
 struct state {
     struct table values;   /* id -> value, owner */
     struct table commands; /* command id, value -> body */
     struct table actors;   /* owners, kept once each */
     struct state_place place;
     struct state_store *store; /* NULL: everything is in memory */
-    struct buffer undo;        /* values as they were at state_begin() */
-    uint32_t begun_values, begun_commands, begun_actors;
+    struct buffer undo;        /* values as they were before what the open batches did to them */
+    struct state_mark marks[STATE_BATCHES]; /* of the open batches, the oldest first */
+    int open;
 };
 
 void state_init(struct state *state);
@@ -65,15 +73,20 @@ int state_open(struct state *state, const char *folder, struct state_position *p
 /* Forgets everything, the store's content too. */
 int state_clear(struct state *state, struct error *error);
 
-/* From here on what is handled can be taken back by state_rollback(). */
+/* A batch begins: what is handled from here on can be taken back. STATE_BATCHES can be open: one whose
+ * fate isn't known yet, and the one behind it. */
 void state_begin(struct state *state);
+
+/* The oldest open batch stays. */
+void state_keep(struct state *state);
+
+/* All open batches are taken back. */
 void state_rollback(struct state *state);
 
 /* Changes that no checkpoint has; entries. */
 size_t state_unsaved(const struct state *state);
 
-/* Writes them and the position in one durable transaction. Not between state_begin() and the
- * decision about what was handled since. When the working set takes more than `memory` bytes, it is
+/* Writes them and the position in one durable transaction; no batch may be open. When the working set takes more than `memory` bytes, it is
  * dropped afterwards. */
 int state_checkpoint(struct state *state, const struct state_position *position, size_t memory,
                      struct error *error);

@@ -251,7 +251,6 @@ static void saved(struct state *state, size_t memory)
         table_release(&state->actors);
     }
     store->saved_commands = state->commands.count;
-    state_begin(state);
 }
 
 int state_checkpoint(struct state *state, const struct state_position *position, size_t memory,
@@ -349,7 +348,6 @@ int state_clear(struct state *state, struct error *error)
     store->dirty.len = 0;
     store->saved_commands = 0;
     store->empty = true;
-    state_begin(state);
     return db_commit(txn, error);
 }
 

@@ -8,8 +8,6 @@
 #include "stream/kafka_record.h"
 #include "stream/kafka_transaction.h"
 
-enum { MOMENT_MS = 1000 };
-
 /* --- opening --- */
 
 static int resize(struct kafka_processor *processor, const rd_kafka_topic_partition_list_t *list)
@@ -23,10 +21,8 @@ static int resize(struct kafka_processor *processor, const rd_kafka_topic_partit
     processor->shares = calloc(count + 1, sizeof *processor->shares);
     if (!processor->partitions || !processor->shares)
         return -1;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         processor->partitions[i] = list->elems[i].partition;
-        processor->shares[i].next = -1;
-    }
     processor->partition_count = count;
     return 0;
 }
@@ -296,7 +292,7 @@ int kafka_processor_start(struct kafka_processor *processor, const uint64_t *off
     processor->member = rd_kafka_consumer_group_metadata(processor->consumer);
     processor->event = PROCESSOR_NOTHING;
     for (size_t i = 0; i < processor->partition_count; i++)
-        processor->shares[i] = (struct kafka_share){.next = -1};
+        processor->shares[i] = (struct kafka_share){0};
     return code ? kafka_error(error, EX_TEMPFAIL, code, "can't take partitions") : 0;
 }
 
@@ -352,15 +348,4 @@ int kafka_processor_committed(struct kafka_processor *processor, int64_t *offset
         if (clock_ms() >= deadline || kafka_must_stop(processor))
             return kafka_error(error, EX_TEMPFAIL, code, "no answer about committed offsets");
     }
-}
-
-void kafka_processor_end(struct kafka_processor *processor, enum kafka_role role, int32_t partition,
-                         uint64_t *offset)
-{
-    int64_t low, high;
-
-    if (rd_kafka_query_watermark_offsets(processor->consumer,
-                                         rd_kafka_topic_name(processor->outputs[role]), partition,
-                                         &low, &high, MOMENT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        *offset = (uint64_t)high;
 }

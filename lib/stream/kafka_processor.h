@@ -61,27 +61,30 @@ bool kafka_processor_ended(const struct kafka_processor *processor, int32_t part
 int kafka_processor_committed(struct kafka_processor *processor, int64_t *offsets,
                               struct error *error);
 
-/* Where the committed outcomes of a partition end, as far as a broker says so in a moment; else
- * *offset stays. */
-void kafka_processor_end(struct kafka_processor *processor, enum kafka_role role, int32_t partition,
-                         uint64_t *offset);
-
 /* --- producing --- */
 
 /* Begins a transaction. */
 int kafka_processor_begin(struct kafka_processor *processor, struct error *error);
 
-/* Puts an outcome into it: to the partition that its command came from. If that can't be done, the
- * transaction is aborted when it should be committed. */
-void kafka_processor_put(struct kafka_processor *processor, enum kafka_role role,
-                         const struct kafka_command *command, const void *key, size_t key_len,
-                         const void *data, size_t len);
+/* An outcome: what is emitted, and the partition and the position of its command. */
+struct kafka_outcome {
+    enum kafka_role role;
+    int32_t partition;
+    char position[STREAM_POSITION_TEXT];
+    const void *key, *data; /* key NULL: none */
+    size_t key_len, len;
+};
+
+/* Puts an outcome, which is copied, into it: to the partition that its command came from. If that
+ * can't be done, the transaction is aborted when it should be committed. */
+void kafka_processor_put(struct kafka_processor *processor, const struct kafka_outcome *outcome);
 
 /* Says that the offset is the next one of a partition once the transaction is committed. */
 void kafka_processor_done(struct kafka_processor *processor, int32_t partition, uint64_t next);
 
 /* Commits: 1. 0 if it was aborted instead: nothing of it was done, the caller goes back. -1:
- * EX_TEMPFAIL if another instance fenced us, or nobody knows: a new start finds out. */
+ * EX_TEMPFAIL if another instance fenced us, or nobody knows: a new start finds out. Another thread
+ * may poll meanwhile, and nothing else. */
 int kafka_processor_commit(struct kafka_processor *processor, struct error *error);
 
 /* Aborts: 0, or -1 as above. */

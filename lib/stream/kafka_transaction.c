@@ -119,11 +119,19 @@ int kafka_transactions_open(struct kafka_processor *processor,
     return init_transactions(processor, error);
 }
 
+static void forget_offsets(struct kafka_processor *processor)
+{
+    if (processor->offsets)
+        rd_kafka_topic_partition_list_destroy(processor->offsets);
+    processor->offsets = NULL;
+}
+
 void kafka_transactions_close(struct kafka_processor *processor)
 {
     for (int role = 0; role < KAFKA_ROLES; role++)
         if (processor->outputs[role])
             rd_kafka_topic_destroy(processor->outputs[role]);
+    forget_offsets(processor);
     if (!processor->producer)
         return;
     rd_kafka_purge(processor->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
@@ -137,27 +145,23 @@ int kafka_processor_begin(struct kafka_processor *processor, struct error *error
     int result = judge(processor, rd_kafka_begin_transaction(processor->producer),
                        "can't begin a transaction", error);
 
+    forget_offsets(processor);
+    processor->offsets = rd_kafka_topic_partition_list_new(8);
     processor->broken = result > 0;
-    for (size_t i = 0; i < processor->partition_count; i++)
-        processor->shares[i].next = -1;
     return result < 0 ? -1 : 0;
 }
 
-void kafka_processor_put(struct kafka_processor *processor, enum kafka_role role,
-                         const struct kafka_command *command, const void *key, size_t key_len,
-                         const void *data, size_t len)
+void kafka_processor_put(struct kafka_processor *processor, const struct kafka_outcome *outcome)
 {
     int64_t deadline = 0;
 
-    if (processor->broken)
-        return;
-    for (;;) {
+    while (!processor->broken) {
         rd_kafka_resp_err_t code = rd_kafka_producev(
-            processor->producer, RD_KAFKA_V_RKT(processor->outputs[role]),
-            RD_KAFKA_V_PARTITION(command->line.partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-            RD_KAFKA_V_KEY((void *)(uintptr_t)key, key_len),
-            RD_KAFKA_V_VALUE((void *)(uintptr_t)data, len),
-            RD_KAFKA_V_HEADER(KAFKA_POSITION_HEADER, command->position, -1), RD_KAFKA_V_END);
+            processor->producer, RD_KAFKA_V_RKT(processor->outputs[outcome->role]),
+            RD_KAFKA_V_PARTITION(outcome->partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+            RD_KAFKA_V_KEY((void *)(uintptr_t)outcome->key, outcome->key_len),
+            RD_KAFKA_V_VALUE((void *)(uintptr_t)outcome->data, outcome->len),
+            RD_KAFKA_V_HEADER(KAFKA_POSITION_HEADER, outcome->position, -1), RD_KAFKA_V_END);
         if (!code)
             return;
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
@@ -168,35 +172,25 @@ void kafka_processor_put(struct kafka_processor *processor, enum kafka_role role
         }
         processor->broken = true; /* the commit finds out whether an abort helps */
         diag_warn("Kafka: can't produce an outcome: %s", rd_kafka_err2str(code));
-        return;
     }
 }
 
 void kafka_processor_done(struct kafka_processor *processor, int32_t partition, uint64_t next)
 {
-    struct kafka_share *share = kafka_share(processor, partition);
-
-    if (share)
-        share->next = (int64_t)next;
+    rd_kafka_topic_partition_list_add(processor->offsets, processor->commands, partition)->offset =
+        (int64_t)next;
 }
 
 static int send_offsets(struct kafka_processor *processor, struct error *error)
 {
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new((int)processor->partition_count);
     int result;
 
-    for (size_t i = 0; i < processor->partition_count; i++)
-        if (processor->shares[i].next >= 0)
-            rd_kafka_topic_partition_list_add(list, processor->commands, processor->partitions[i])
-                ->offset = processor->shares[i].next;
     do
         result = judge(processor,
-                       rd_kafka_send_offsets_to_transaction(processor->producer, list,
+                       rd_kafka_send_offsets_to_transaction(processor->producer, processor->offsets,
                                                             processor->member, KAFKA_WAIT_MS),
                        "can't commit offsets", error);
     while (result == 1);
-    rd_kafka_topic_partition_list_destroy(list);
     return result;
 }
 

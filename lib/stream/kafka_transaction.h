@@ -15,11 +15,11 @@ struct rd_kafka_s;
 struct rd_kafka_queue_s;
 struct rd_kafka_topic_s;
 struct rd_kafka_message_s;
+struct rd_kafka_topic_partition_list_s;
 struct rd_kafka_consumer_group_metadata_s;
 
 /* A partition that is given to us. */
 struct kafka_share {
-    int64_t next; /* to be committed; -1: nothing */
     bool ended;
 };
 
@@ -40,7 +40,8 @@ struct kafka_processor {
 
     struct rd_kafka_message_s *messages[KAFKA_BATCH_RECORDS];
     size_t count;
-    bool broken; /* the transaction can only be aborted */
+    struct rd_kafka_topic_partition_list_s *offsets; /* that the transaction commits */
+    bool broken; /* it can only be aborted */
     bool closing;
 };
 

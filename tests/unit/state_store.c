@@ -64,8 +64,73 @@ static void reopen(struct state *state, struct state_position *position)
         ok(false, "the store is opened again: %s", error.text);
 }
 
-/* Two states get the same commands; the one with the store, `kept`, gets them in batches, some of
- * which are taken back and come again. */
+/* What a batch of lines has for outcomes in a state. */
+struct batch {
+    char lines[8][512];
+    size_t lens[8], count;
+};
+
+static void make_batch(struct batch *batch)
+{
+    batch->count = 1 + random_below(&dice, 8);
+    for (size_t i = 0; i < batch->count; i++)
+        batch->lens[i] = make_line(batch->lines[i], sizeof batch->lines[i]);
+}
+
+static void handle_batch(struct state *state, const struct batch *batch, struct buffer *out)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        write_outcome(state, batch->lines[i], batch->lens[i], out);
+}
+
+/* Two batches are open at a time; now and then both are taken back, and come again. */
+static int handle_two(struct state *plain, struct state *kept, int round)
+{
+    struct batch first, second;
+    struct buffer expected = {0}, found = {0}, again = {0};
+    size_t half;
+    int wrong;
+
+    make_batch(&first);
+    make_batch(&second);
+    handle_batch(plain, &first, &expected);
+    half = expected.len;
+    handle_batch(plain, &second, &expected);
+    state_begin(kept);
+    handle_batch(kept, &first, &found);
+    state_begin(kept);
+    handle_batch(kept, &second, &found);
+    wrong = tap_wrong(same(&found, &expected), "round %d differs", round);
+    switch (random_below(&dice, 3)) {
+    case 0: /* both */
+        state_rollback(kept);
+        state_begin(kept);
+        handle_batch(kept, &first, &again);
+        state_keep(kept);
+        handle_batch(kept, &second, &again);
+        wrong += tap_wrong(same(&again, &expected), "round %d differs after going back", round);
+        break;
+    case 1: /* the second one */
+        state_keep(kept);
+        state_rollback(kept);
+        buffer_consume(&expected, half);
+        state_begin(kept);
+        handle_batch(kept, &second, &again);
+        wrong += tap_wrong(same(&again, &expected), "round %d differs after half", round);
+        state_keep(kept);
+        break;
+    default:
+        state_keep(kept);
+        state_keep(kept);
+    }
+    buffer_release(&expected);
+    buffer_release(&found);
+    buffer_release(&again);
+    return wrong;
+}
+
+/* Two states get the same commands; the one with the store, `kept`, is checkpointed and opened again
+ * in between. */
 static int run(void)
 {
     struct state plain, kept;
@@ -79,42 +144,22 @@ static int run(void)
     if (state_open(&kept, "store", &position, &error) < 0)
         return 1;
     for (int round = 0; round < ROUNDS && wrong == 0; round++) {
-        char lines[8][512];
-        size_t count = 1 + random_below(&dice, 8), lens[8];
-        struct buffer first = {0}, second = {0}, expected = {0};
-        for (size_t i = 0; i < count; i++) {
-            lens[i] = make_line(lines[i], sizeof lines[i]);
-            write_outcome(&plain, lines[i], lens[i], &expected);
-        }
-        state_begin(&kept);
-        for (size_t i = 0; i < count; i++)
-            write_outcome(&kept, lines[i], lens[i], &first);
-        if (random_below(&dice, 3) == 0) {
-            state_rollback(&kept);
-            state_begin(&kept);
-            for (size_t i = 0; i < count; i++)
-                write_outcome(&kept, lines[i], lens[i], &second);
-            wrong += tap_wrong(same(&second, &expected), "round %d differs after going back", round);
-        }
-        wrong += tap_wrong(same(&first, &expected), "round %d differs", round);
-        next += count;
-        if (random_below(&dice, 5) == 0) {
-            position.begun = true;
-            position.next = next;
-            position.partitions = 8;
-            wrong += tap_wrong(state_checkpoint(&kept, &position, random_below(&dice, 2) ? 0 : SIZE_MAX,
-                                                &error) == 0,
-                               "a checkpoint failed");
-            wrong += tap_wrong(state_unsaved(&kept) == 0, "a checkpoint left something");
-            if (random_below(&dice, 3) == 0) {
-                reopen(&kept, &read);
-                wrong += tap_wrong(read.begun && read.next == next && read.partitions == 8,
-                                   "the position is another after opening");
-            }
-        }
-        buffer_release(&first);
-        buffer_release(&second);
-        buffer_release(&expected);
+        wrong += handle_two(&plain, &kept, round);
+        next += 16;
+        if (random_below(&dice, 5) != 0)
+            continue;
+        position.begun = true;
+        position.next = next;
+        position.partitions = 8;
+        wrong += tap_wrong(state_checkpoint(&kept, &position,
+                                            random_below(&dice, 2) ? 0 : SIZE_MAX, &error) == 0,
+                           "a checkpoint failed");
+        wrong += tap_wrong(state_unsaved(&kept) == 0, "a checkpoint left something");
+        if (random_below(&dice, 3) != 0)
+            continue;
+        reopen(&kept, &read);
+        wrong += tap_wrong(read.begun && read.next == next && read.partitions == 8,
+                           "the position is another after opening");
     }
     state_release(&plain);
     state_release(&kept);
