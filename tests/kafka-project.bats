@@ -404,10 +404,31 @@ lag_is() {
     cmp view/current/data.mdb before
 }
 
+# make_events_anew [PARTITIONS]
 make_events_anew() {
     kafka_tool TopicCommand --delete --topic "$KAFKA_EVENTS_TOPICS"
-    until_true 20 create_topic 2,retention.ms=-1,retention.bytes=-1,cleanup.policy=delete \
+    until_true 20 create_topic "${1-2},retention.ms=-1,retention.bytes=-1,cleanup.policy=delete" \
         "$KAFKA_EVENTS_TOPICS"
+}
+
+@test "a topic that is deleted while it is followed is 78, and one made anew 65" {
+    make_topics 1
+    follow view
+    { event 1 1 10 1.0 && event 1 2 11 2.0; } | to_events
+    state 1 2.0 2 >values
+    until_true 20 shows view values
+    kafka_tool TopicCommand --delete --topic "$KAFKA_REJECTIONS_TOPICS"
+    until_true 40 gone "${started[0]}"
+    ends 78
+    grep -q "no topic $KAFKA_REJECTIONS_TOPICS" errors
+    calc-project -i kafka: --view view 2>errors 3>&- &
+    started+=($!)
+    event 1 3 12 3.0 | to_events
+    state 1 3.0 3 >values
+    until_true 20 shows view values
+    make_events_anew 1
+    ends 65
+    grep -q "$KAFKA_EVENTS_TOPICS ends before 0:3" errors
 }
 
 @test "nothing is taken of one partition while another one is another log's" {

@@ -1,16 +1,19 @@
 /* Reading a topic: every partition of it, from positions that the caller keeps. The partitions are
  * assigned, never subscribed to, so that every reader reads all of them. */
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
 #include "stream/kafka_reader.h"
+#include "stream/kafka_record.h"
 
 enum {
     LOOK_MS = 10000, /* between looks at the topic */
@@ -68,9 +71,12 @@ static int count_partitions(struct reader *reader, struct error *error)
 
     for (int tries = 1;; tries++) {
         if (kafka_partition_count(kafka->client, kafka->topic, KAFKA_ANSWER_MS, &reader->partitions,
-                                  error) == 0 &&
-            reader->partitions > 0)
-            break;
+                                  error) == 0) {
+            if (reader->partitions > 0)
+                break;
+            error_set(error, EX_TEMPFAIL, "Kafka at %s: %s has no partitions yet", kafka_brokers(),
+                      kafka->topic);
+        }
         rd_kafka_poll(kafka->client, 0);
         if (kafka->failure)
             *error = *kafka->failure;
@@ -84,22 +90,25 @@ static int count_partitions(struct reader *reader, struct error *error)
     return 0;
 }
 
-/* Partitions that come later would not be read, and split the histories of values. And it tells
- * whether a broker is back: librdkafka doesn't. */
+/* Partitions that come later would not be read, and split the histories of values; what is read of a
+ * topic that is gone isn't it. And it tells whether a broker is back. librdkafka says none of that. */
 static int look(struct reader *reader, struct error *error)
 {
     struct kafka_reader *kafka = reader->kafka;
-    int64_t now = clock_ms();
-    struct error unsaid;
+    int64_t wait_ms = kafka->away || kafka->missed ? KAFKA_ANSWER_MS : LOOK_MS;
     int32_t count;
+    int result;
 
-    if (now - kafka->looked_ms < (kafka->away ? KAFKA_ANSWER_MS : LOOK_MS))
+    if (clock_ms() - kafka->looked_ms < wait_ms)
         return 0;
-    if (kafka_partition_count(kafka->client, kafka->topic, KAFKA_ANSWER_MS / 4, &count, &unsaid) < 0)
-        count = 0;
+    result = kafka_partition_count(kafka->client, kafka->topic, KAFKA_ANSWER_MS / 4, &count, error);
     kafka->looked_ms = clock_ms();
-    if (count)
-        say_back(kafka);
+    if (result < 0 && error->status == EX_TEMPFAIL)
+        return 0;
+    say_back(kafka);
+    if (result < 0)
+        return kafka->missed++ ? -1 : 0; /* not at the first broker's word */
+    kafka->missed = 0;
     if (!count || count == reader->partitions)
         return 0;
     return error_set(error, EX_CONFIG,
@@ -110,33 +119,14 @@ static int look(struct reader *reader, struct error *error)
 
 /* --- records --- */
 
-static bool is_blank(const char *data, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (data[i] != ' ' && data[i] != '\t' && data[i] != '\r')
-            return false;
-    return true;
-}
-
-static void read_record(struct reader *reader, const rd_kafka_message_t *message,
-                        struct line *record)
+static void read_record(struct reader *reader, struct line *record)
 {
     struct kafka_reader *kafka = reader->kafka;
+    const rd_kafka_message_t *message = kafka->current;
     struct kafka_partition *partition = &kafka->partitions[message->partition];
-    const char *payload = message->payload ? message->payload : "";
-    size_t len = message->payload ? message->len : 0;
 
-    *record = (struct line){.data = kafka->data,
-                            .len = len < LINE_MAX_BYTES ? len : LINE_MAX_BYTES,
-                            .oversize = len > LINE_MAX_BYTES,
-                            .multiline = memchr(payload, '\n', len) != NULL,
-                            .blank = is_blank(payload, len),
-                            .partition = message->partition,
-                            .start = (uint64_t)message->offset,
-                            .end = (uint64_t)message->offset + 1,
-                            .number = ++kafka->number};
-    memcpy(kafka->data, payload, record->len);
-    kafka->data[record->len] = '\0';
+    kafka_line(message, record);
+    record->number = ++kafka->number;
     partition->handed = partition->next = message->offset + 1;
     if (partition->ended && reader->follow) { /* else it has to come to an end */
         partition->ended = false;
@@ -155,20 +145,24 @@ static void meet_end(struct kafka_reader *kafka, struct kafka_partition *partiti
     partition->ended = true;
 }
 
-static int out_of_range(struct reader *reader, int32_t number, struct error *error)
+/* The position isn't there. */
+static int out_of_range(struct reader *reader, const rd_kafka_message_t *message,
+                        struct error *error)
 {
     struct kafka_reader *kafka = reader->kafka;
-    struct kafka_partition *partition = &kafka->partitions[number];
-    int64_t wanted = partition->next >= 0 ? partition->next : partition->start, low, high;
+    int32_t partition = message->partition;
+    int64_t wanted = message->offset, low, high;
 
-    if (rd_kafka_query_watermark_offsets(kafka->client, kafka->topic, number, &low, &high,
+    if (wanted < 0) /* the beginning or the end couldn't be asked for: why is the next event */
+        return 0;
+    if (rd_kafka_query_watermark_offsets(kafka->client, kafka->topic, partition, &low, &high,
                                          KAFKA_ANSWER_MS) == 0 &&
         wanted < low)
         return error_set(error, EX_DATAERR,
                          "%s begins at %d:%lld, behind the position %d:%lld that was reached",
-                         reader->name, number, (long long)low, number, (long long)wanted);
+                         reader->name, partition, (long long)low, partition, (long long)wanted);
     return error_set(error, EX_DATAERR, "%s ends before %d:%lld, the position that was reached",
-                     reader->name, number, (long long)wanted);
+                     reader->name, partition, (long long)wanted);
 }
 
 /* What librdkafka says in place of a record: 0 if it goes on. */
@@ -179,13 +173,17 @@ static int read_event(struct reader *reader, const rd_kafka_message_t *message,
     int32_t number = message->partition;
     const char *reason = rd_kafka_message_errstr(message);
 
+    if (!message->rkt && message->err != RD_KAFKA_RESP_ERR__FATAL) {
+        diag_info("Kafka: %s", reason); /* only the group's, so the lag isn't published */
+        return 0;
+    }
     switch (message->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         meet_end(kafka, &kafka->partitions[number], message->offset);
         return 0;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        return out_of_range(reader, number, error);
+        return out_of_range(reader, message, error);
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
@@ -194,14 +192,6 @@ static int read_event(struct reader *reader, const rd_kafka_message_t *message,
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
         return kafka_error(error, EX_CONFIG, message->err, kafka->topic);
-    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED: /* only the lag isn't published */
-    case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
-    case RD_KAFKA_RESP_ERR__TIMED_OUT:
-    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-    case RD_KAFKA_RESP_ERR__RESOLVE:
-        diag_info("Kafka: %s", reason);
-        return 0;
     default: /* what passes, librdkafka keeps to itself; a record that can't be read is no gap */
         return error_set(error, EX_IOERR, "Kafka at %s: %s, partition %d: %s", kafka_brokers(),
                          kafka->topic, number, reason);
@@ -256,15 +246,15 @@ static int kafka_next(struct reader *reader, struct line *record, struct error *
     for (;;) {
         int64_t got;
         while (kafka->at < kafka->count) {
-            rd_kafka_message_t *message = kafka->batch[kafka->at++];
-            int result = READ_RECORD;
-            if (message->err)
-                result = read_event(reader, message, error);
-            else
-                read_record(reader, message, record);
-            rd_kafka_message_destroy(message);
-            if (result != 0)
-                return result;
+            if (kafka->current)
+                rd_kafka_message_destroy(kafka->current);
+            kafka->current = kafka->batch[kafka->at++];
+            if (!kafka->current->err) {
+                read_record(reader, record);
+                return READ_RECORD;
+            }
+            if (read_event(reader, kafka->current, error) < 0)
+                return -1;
         }
         if (!reader->follow && !kafka->unended)
             return READ_END;
@@ -321,8 +311,7 @@ static int kafka_seek(struct reader *reader, int32_t number, uint64_t offset, st
 
 static void kafka_position(const struct line *record, char text[STREAM_POSITION_TEXT])
 {
-    snprintf(text, STREAM_POSITION_TEXT, "%d:%llu", record->partition,
-             (unsigned long long)record->start);
+    kafka_position_write(record->partition, record->start, text);
 }
 
 static bool kafka_ended(const struct reader *reader, int32_t partition)
@@ -339,22 +328,37 @@ static int kafka_sync(struct reader *reader, struct error *error)
     return 0;
 }
 
-/* librdkafka would wait for a minute for what was published and has no answer: then its client is left
- * alone, with its threads, until the process ends. It is in no group that it would have to leave. */
+static void *destroy(void *client)
+{
+    rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); /* of a group it isn't in */
+    return NULL;
+}
+
+/* librdkafka 2.0 would wait for a minute if offsets have no answer yet, and for ever if the topic was
+ * deleted: then it is left alone, until the process ends. */
 static void close_client(struct kafka_reader *kafka)
 {
+    struct timespec deadline;
+    pthread_t thread;
+
     if (kafka->queue) {
         rd_kafka_queue_io_event_enable(kafka->queue, -1, NULL, 0);
         rd_kafka_queue_destroy(kafka->queue);
     }
-    if (kafka->client && !kafka->commits)
-        rd_kafka_destroy_flags(kafka->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += KAFKA_ANSWER_MS / 1000;
+    if (!kafka->client || kafka->commits || pthread_create(&thread, NULL, destroy, kafka->client))
+        return;
+    if (pthread_timedjoin_np(thread, NULL, &deadline))
+        pthread_detach(thread);
 }
 
 static void kafka_close(struct reader *reader)
 {
     struct kafka_reader *kafka = reader->kafka;
 
+    if (kafka->current)
+        rd_kafka_message_destroy(kafka->current);
     for (; kafka->at < kafka->count; kafka->at++)
         rd_kafka_message_destroy(kafka->batch[kafka->at]);
     kafka->count = 0;

@@ -29,6 +29,7 @@ struct kafka_reader {
     int32_t unended; /* partitions whose end wasn't met */
     bool assigned;
     bool away;             /* no broker answers, and it was said */
+    int missed;            /* how often brokers said that there is no such topic */
     struct error *failure; /* what a callback has to say */
     struct error reason;
     int64_t looked_ms, published_ms;
@@ -36,7 +37,7 @@ struct kafka_reader {
     uint64_t number;
     size_t at, count; /* of the batch */
     struct rd_kafka_message_s *batch[KAFKA_BATCH];
-    char data[LINE_MAX_BYTES + 1];
+    struct rd_kafka_message_s *current; /* which the line points into that was handed out last */
 };
 
 /* Takes what is there into the batch, without waiting: how many, or -1. */
