@@ -5,6 +5,7 @@
  * ours, and when it runs out the whole queue is dropped in one go. For what a broker refuses there is
  * enable.gapless.guarantee. */
 #include <librdkafka/rdkafka.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,7 +14,6 @@
 #include "stream/writer.h"
 
 enum {
-    OPEN_MS = 10000,   /* to find a broker that knows the topic, unless message.timeout.ms is less */
     STOP_MS = 5000,    /* for what is in flight, once we are told to give up, or a record failed */
     SLICE_MS = 100,    /* between two looks at clocks and signals */
     SERVE_EVERY = 1024 /* records put, between two looks at what was delivered */
@@ -265,16 +265,15 @@ int kafka_writer_init(struct writer *writer, struct error *error)
         .is_log = true, .put = put, .commit = commit, .position = write_position,
         .close = close_kafka};
     struct kafka_writer *kafka = writer->kafka = calloc(1, sizeof *kafka);
-    int64_t wait_ms = OPEN_MS;
 
     if (!kafka)
         return error_memory(error);
     writer->operations = &operations;
     if (open_client(writer, error) < 0)
         return -1;
-    if (kafka->timeout_ms && kafka->timeout_ms < wait_ms)
-        wait_ms = kafka->timeout_ms;
-    if (kafka_partition_count(kafka->client, writer->name, (int)wait_ms, &kafka->partitions, error) < 0)
+    if (kafka_partition_count(kafka->client, writer->name,
+                              kafka->timeout_ms ? (int)kafka->timeout_ms : INT_MAX,
+                              &kafka->partitions, error) < 0)
         return -1;
     kafka->topic = rd_kafka_topic_new(kafka->client, writer->name, NULL);
     return kafka->topic ? 0 : kafka_error(error, EX_CONFIG, rd_kafka_last_error(), writer->name);
