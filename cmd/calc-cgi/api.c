@@ -10,10 +10,9 @@
 #include "stream/stream.h"
 #include "tool/stop.h"
 
-int api_open(struct api *api, struct error *error)
+int api_open(struct api *api, bool once, struct error *error)
 {
-    const char *commands = getenv("CALC_COMMANDS"), *path;
-    enum stream_kind kind;
+    const char *commands = getenv("CALC_COMMANDS"), *config = getenv("CALC_KAFKA_CONFIG");
 
     *api = (struct api){.folder = getenv("CALC_VIEW")};
     pthread_rwlock_init(&api->view_lock, NULL);
@@ -21,15 +20,21 @@ int api_open(struct api *api, struct error *error)
         return error_set(error, EX_CONFIG, "CALC_COMMANDS is not set: the commands log");
     if (!api->folder || !*api->folder)
         return error_set(error, EX_CONFIG, "CALC_VIEW is not set: the view's folder");
-    if (stream_parse(commands, &kind, &path, error) < 0 || kind != STREAM_FILE)
-        return error_set(error, EX_CONFIG, "CALC_COMMANDS is no log: %s", commands);
-    api->commands = group_new(path, stop_asked);
-    return api->commands ? 0 : error_memory(error);
+    if (config && *config && kafka_load(config, error) < 0) {
+        error->status = EX_CONFIG;
+        return -1;
+    }
+    commands = kafka_stream(commands, KAFKA_COMMANDS, api->topic_name);
+    if (appender_open(commands, once, stop_asked, &api->commands, error) == 0)
+        return 0;
+    if (error->status != EX_USAGE)
+        return -1;
+    return error_set(error, EX_CONFIG, "CALC_COMMANDS is no log: %s", commands);
 }
 
 void api_close(struct api *api)
 {
-    group_free(api->commands);
+    appender_close(api->commands);
     view_close(api->view);
     pthread_rwlock_destroy(&api->view_lock);
 }
@@ -143,7 +148,7 @@ static int append(struct api *api, const struct request *request, const struct c
 {
     struct buffer line = {0};
     struct error error;
-    uint64_t offset, cut = 0;
+    uint64_t cut = 0;
     bool unknown = false;
     int result = command_write_checked(command, &line, &error);
 
@@ -153,7 +158,8 @@ static int append(struct api *api, const struct request *request, const struct c
     } else if (result < 0) {
         unavailable(response, &error);
     } else {
-        result = group_append(api->commands, line.data, line.len, &offset, &cut, &unknown, &error);
+        result = appender_append(api->commands, &command->value_id, line.data, line.len, &cut,
+                                 &unknown, &error);
         if (cut)
             diag_warn("cut off a torn tail of %llu bytes of the commands",
                       (unsigned long long)cut);

@@ -6,18 +6,21 @@
 
 #include "http.h"
 #include "store/view.h"
-#include "stream/group.h"
+#include "stream/append.h"
+#include "stream/kafka.h"
 
 /* What all requests of a process share. */
 struct api {
     const char *folder; /* of the view */
-    struct group *commands;
+    struct appender *commands;
+    char topic_name[KAFKA_STREAM_TEXT];
     pthread_rwlock_t view_lock; /* shared by who uses the view, exclusive to open it */
     struct view *view;          /* NULL: not open */
 };
 
-/* Takes the settings: CALC_COMMANDS and CALC_VIEW. EX_CONFIG if one is missing or wrong. */
-int api_open(struct api *api, struct error *error);
+/* Takes the settings: CALC_COMMANDS and CALC_VIEW, and CALC_KAFKA_CONFIG. EX_CONFIG if one is missing
+ * or wrong. With `once` a single request is all that comes. */
+int api_open(struct api *api, bool once, struct error *error);
 void api_close(struct api *api);
 
 /* Answers a request, whose params and read are set. Thread-safe. */

@@ -1,24 +1,28 @@
 /* calc-cgi: the HTTP paths behind any web server, by plain CGI or FastCGI. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/diag.h"
 #include "fastcgi.h"
-#include "tool/options.h"
+#include "stream/kafka.h"
+#include "tool/kafka_options.h"
 
 static const char help[] =
-    "usage: calc-cgi [--listen PATH|HOST:PORT|:PORT]\n"
+    "usage: calc-cgi [--listen PATH|HOST:PORT|:PORT] [-X NAME=VALUE] [-F FILE]\n"
     "\n"
     "Answers HTTP requests that a web server hands over: one by plain CGI, or many by FastCGI\n"
     "if a listening socket is given: by --listen, by LISTEN_FDS (systemd), or as fd 0.\n"
     "\n"
     "      --listen PATH|HOST:PORT|:PORT   a Unix socket, or a port (on 127.0.0.1 by default)\n"
+    KAFKA_OPTIONS_HELP
     "      --help, --version\n"
     "\n"
-    "Environment: CALC_COMMANDS, the commands log; CALC_VIEW, the view's folder; CALC_BASE, the\n"
-    "mount point. See calc-cgi(8).\n";
+    "Environment: CALC_COMMANDS, the commands log, a file or kafka:TOPIC; CALC_VIEW, the view's\n"
+    "folder; CALC_BASE, the mount point; CALC_KAFKA_CONFIG, a file as -F takes it. See\n"
+    "calc-cgi(8).\n";
 
 enum { OPTION_LISTEN = OPTION_FIRST };
 
@@ -66,6 +70,13 @@ static int serve_cgi(struct api *api, const struct error *settings, struct error
     return result;
 }
 
+/* Whether a web server started us for one request. The words of its query may be our arguments then
+ * (RFC 3875, 4.4): a client would choose our options. */
+static bool is_request(void)
+{
+    return getenv("GATEWAY_INTERFACE") || getenv("REQUEST_METHOD");
+}
+
 int main(int argc, char **argv)
 {
     static const struct option longer[] = {{"listen", required_argument, NULL, OPTION_LISTEN},
@@ -76,16 +87,19 @@ int main(int argc, char **argv)
     struct api api;
     int option, socket, status;
 
-    options_open(&options, argc, argv, "+:", longer, help);
+    kafka_install();
+    options_open(&options, is_request() ? 1 : argc, argv, "+:" KAFKA_OPTION_LETTERS, longer, help);
     while ((option = options_next(&options)) != OPTION_END)
         if (option == OPTION_LISTEN)
             listen_on = optarg;
+        else
+            kafka_option(option, optarg);
     if (options.operand_count)
         options_bad("unexpected argument '%s'", options.operands[0]);
     socket = listen_on ? -1 : fastcgi_socket(NULL, &error);
-    if (socket == -2 && !getenv("GATEWAY_INTERFACE") && !getenv("REQUEST_METHOD"))
+    if (socket == -2 && !is_request())
         options_bad("this is no CGI request, and no socket to listen on was given");
-    if (api_open(&api, &settings) < 0)
+    if (api_open(&api, socket == -2, &settings) < 0)
         diag_error("%s", settings.text);
     else if (listen_on)
         socket = fastcgi_socket(listen_on, &error);

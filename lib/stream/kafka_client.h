@@ -43,8 +43,12 @@ const char *kafka_brokers(void);
 /* Fills *error with librdkafka's reason for `code` (a rd_kafka_resp_err_t). Returns -1. */
 int kafka_error(struct error *error, int status, int code, const char *what);
 
-/* The driver of kafka:TOPIC streams: reader.h and writer.h say what they have to do. */
+/* The driver of kafka:TOPIC streams: reader.h, writer.h and append.h say what they have to do. */
 int kafka_reader_init(struct reader *reader, struct error *error);
 int kafka_writer_init(struct writer *writer, struct error *error);
+struct kafka_appender *kafka_appender_new(const char *topic, bool once, bool (*give_up)(void));
+int kafka_appender_append(struct kafka_appender *appender, const struct id *key, const char *line,
+                          size_t len, bool *unknown, struct error *error);
+void kafka_appender_free(struct kafka_appender *appender);
 
 #endif

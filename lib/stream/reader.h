@@ -50,6 +50,11 @@ void lines_reader_position(const struct line *record, char text[STREAM_POSITION_
 struct stream_driver {
     int (*reader_init)(struct reader *reader, struct error *error);
     int (*writer_init)(struct writer *writer, struct error *error);
+    /* As append.h says; NULL when memory ran out. */
+    struct kafka_appender *(*appender_new)(const char *topic, bool once, bool (*give_up)(void));
+    int (*appender_append)(struct kafka_appender *appender, const struct id *key, const char *line,
+                           size_t len, bool *unknown, struct error *error);
+    void (*appender_free)(struct kafka_appender *appender);
 };
 extern const struct stream_driver *stream_kafka;
 
