@@ -113,3 +113,141 @@ walk() {
     until_true 20 eval '[ "$(send POST /values "{\"value\": 4}")" = 202 ]'
     commands_are CreateValue::2 CreateValue::4
 }
+
+@test "a broker that stops answering gives 504 with the command's link, and recovers" {
+    start_server nginx-fastcgi
+    [ "$(send POST /values '{"value": 1}')" = 202 ]
+    "$kafka" pause "$KAFKA_DIR"
+    begin=$SECONDS
+    [ "$(send POST /values '{"value": 2}')" = 504 ]
+    ((SECONDS - begin <= 10))
+    header Link | grep -Eq '^<.*/values/[0-9a-f-]{36}/commands/[0-9a-f-]{36}>; rel="status"$'
+    [ "$(jq -r .type answer)" = outcome-unknown ]
+    "$kafka" resume "$KAFKA_DIR"
+    until_true 20 eval '[ "$(send POST /values "{\"value\": 3}")" = 202 ]'
+    read_topic "$KAFKA_COMMANDS_TOPICS" | jq '.data.value | floor' >values
+    [ "$(grep -c '^[13]$' values)" -eq 2 ]
+}
+
+# post_many FROM COUNT: at the same time, each value once; their statuses are in ./statuses.
+post_many() {
+    python3 - "$url" "$@" <<'END' >>statuses
+import concurrent.futures, sys, urllib.error, urllib.request
+url, start, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+def post(n):
+    request = urllib.request.Request(url + "/values", b'{"value": %d}' % n,
+                                     {"Content-Type": "application/json"})
+    try:
+        return n, urllib.request.urlopen(request, timeout=30).status
+    except urllib.error.HTTPError as error:
+        return n, error.code
+with concurrent.futures.ThreadPoolExecutor(32) as pool:
+    for n, status in pool.map(post, range(start, start + count)):
+        print(n, status)
+END
+}
+
+# statuses_are_true: what was accepted is there once, what was refused is not there.
+statuses_are_true() {
+    read_topic "$KAFKA_COMMANDS_TOPICS" | jq '.data.value | floor' >there
+    python3 - <<'END'
+import collections
+there = collections.Counter(int(line) for line in open("there"))
+told = collections.Counter()
+for line in open("statuses"):
+    n, status = map(int, line.split())
+    told[status] += 1
+    assert status in (202, 503, 504), line
+    assert there[n] == 1 if status == 202 else there[n] == 0 if status == 503 else there[n] <= 1, line
+print(told)
+END
+}
+
+@test "what many requests are told is true when a broker stops, is killed and comes back" {
+    start_server nginx-fastcgi
+    post_many 0 200
+    "$kafka" pause "$KAFKA_DIR"
+    background post_many 1000 100
+    wait "${started[-1]}"
+    "$kafka" resume "$KAFKA_DIR"
+    until_true 20 eval '[ "$(send POST /values "{\"value\": 9999}")" = 202 ]'
+    background post_many 2000 4000
+    until_true 20 eval '[ "$(read_topic "$KAFKA_COMMANDS_TOPICS" | grep -c "")" -gt 1000 ]'
+    "$kafka" kill "$KAFKA_DIR"
+    "$kafka" start "$KAFKA_DIR"
+    wait "${started[-1]}"
+    statuses_are_true
+    [ "$(grep -c ' 202' statuses)" -gt 1000 ]
+}
+
+@test "properties come from the file that CALC_KAFKA_CONFIG names, or from -F and -X" {
+    echo "bootstrap.servers=$KAFKA_BROKER" >settings
+    mkdir -p run
+    export KAFKA_BROKER_THERE=$KAFKA_BROKER KAFKA_BROKER=127.0.0.1:1 CALC_VIEW=$PWD/view
+    CALC_KAFKA_CONFIG=$PWD/settings start_listener run/calc-cgi.sock
+    start_server nginx-fastcgi
+    [ "$(send POST /values '{"value": 1}')" = 202 ]
+    kill "$listener"
+    until_true 10 test ! -e run/calc-cgi.sock
+    in_group calc-cgi --listen run/calc-cgi.sock -F settings -X compression.codec=gzip
+    until_true 10 test -S run/calc-cgi.sock
+    [ "$(send POST /values '{"value": 2}')" = 202 ]
+    KAFKA_BROKER=$KAFKA_BROKER_THERE commands_are CreateValue::1 CreateValue::2
+    echo acks=1 >settings
+    CALC_KAFKA_CONFIG=settings status_of 78 calc-cgi --listen one.sock 2>errors
+    grep -q "settings, line 1: acks can't be set" errors
+    CALC_KAFKA_CONFIG=nowhere status_of 78 calc-cgi --listen one.sock
+    status_of 64 calc-cgi --listen one.sock -X acks=1
+}
+
+@test "a topic that would lose commands takes none, and a missing one neither" {
+    create_topic 4,retention.ms=1000 forgetful
+    CALC_COMMANDS=kafka:forgetful start_server nginx-fastcgi
+    [ "$(send POST /values '{"value": 1}')" = 503 ]
+    grep -q 'retention.ms' log
+    [ -z "$(read_topic forgetful)" ]
+    end_groups
+    CALC_COMMANDS=kafka:nowhere start_server nginx-fastcgi
+    [ "$(send POST /values '{"value": 1}')" = 503 ]
+    grep -q 'nowhere' log
+}
+
+# open_files PROCESS: how many.
+open_files() {
+    local files=("/proc/$1/fd/"*)
+    echo "${#files[@]}"
+}
+
+# under_way: whether the server has taken a connection more.
+under_way() {
+    [ "$(open_files "$listener")" -gt "$idle_files" ]
+}
+
+@test "SIGTERM ends the server while a request waits for a broker" {
+    mkdir -p run
+    export CALC_VIEW=$PWD/view
+    in_group calc-cgi --listen run/calc-cgi.sock -X message.timeout.ms=600000 2>>log
+    listener=${groups[-1]}
+    until_true 10 test -S run/calc-cgi.sock
+    start_server nginx-fastcgi
+    [ "$(send POST /values '{"value": 1}')" = 202 ]
+    idle_files=$(open_files "$listener")
+    "$kafka" pause "$KAFKA_DIR"
+    background send POST /values '{"value": 2}' >status
+    until_true 10 under_way
+    begin=$SECONDS
+    kill "$listener"
+    status_of 0 wait "$listener"
+    ((SECONDS - begin <= 10))
+    wait "${started[0]}"
+    [ "$(cat status)" = 504 ]
+}
+
+@test "a query is no command line" {
+    mount=/calc
+    start_server apache-cgi "$(uncommented apache-cgi)"
+    [ "$(curl -s -o answer -w '%{http_code}' "$url/values/$unknown?--help")" = 503 ] # there is no view
+    ! grep -q usage answer
+    [ "$(send POST '/values?-F+/etc/passwd' '{"value": 2}')" = 202 ]
+    [ "$(send POST '/values?-X+bootstrap.servers%3D127.0.0.1:1' '{"value": 2}')" = 202 ]
+}

@@ -8,10 +8,19 @@
 #include "base/number.h"
 #include "calc/message.h"
 #include "stream/stream.h"
+#include "tool/kafka_check.h"
 #include "tool/stop.h"
 
-int api_open(struct api *api, bool once, struct error *error)
+static int check_topic(const char *commands, int timeout_ms, struct error *error)
 {
+    const char *streams[KAFKA_ROLES] = {[KAFKA_COMMANDS] = commands};
+
+    return kafka_check(streams, 1u << KAFKA_COMMANDS, timeout_ms, error);
+}
+
+int api_open(struct api *api, struct error *error)
+{
+    static const struct append_questions questions = {.give_up = stop_asked, .check = check_topic};
     const char *commands = getenv("CALC_COMMANDS"), *config = getenv("CALC_KAFKA_CONFIG");
 
     *api = (struct api){.folder = getenv("CALC_VIEW")};
@@ -25,7 +34,7 @@ int api_open(struct api *api, bool once, struct error *error)
         return -1;
     }
     commands = kafka_stream(commands, KAFKA_COMMANDS, api->topic_name);
-    if (appender_open(commands, once, stop_asked, &api->commands, error) == 0)
+    if (appender_open(commands, &questions, &api->commands, error) == 0)
         return 0;
     if (error->status != EX_USAGE)
         return -1;

@@ -19,8 +19,8 @@ struct api {
 };
 
 /* Takes the settings: CALC_COMMANDS and CALC_VIEW, and CALC_KAFKA_CONFIG. EX_CONFIG if one is missing
- * or wrong. With `once` a single request is all that comes. */
-int api_open(struct api *api, bool once, struct error *error);
+ * or wrong. */
+int api_open(struct api *api, struct error *error);
 void api_close(struct api *api);
 
 /* Answers a request, whose params and read are set. Thread-safe. */

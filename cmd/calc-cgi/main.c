@@ -99,7 +99,7 @@ int main(int argc, char **argv)
     socket = listen_on ? -1 : fastcgi_socket(NULL, &error);
     if (socket == -2 && !is_request())
         options_bad("this is no CGI request, and no socket to listen on was given");
-    if (api_open(&api, socket == -2, &settings) < 0)
+    if (api_open(&api, &settings) < 0)
         diag_error("%s", settings.text);
     else if (listen_on)
         socket = fastcgi_socket(listen_on, &error);

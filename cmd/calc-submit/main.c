@@ -9,6 +9,7 @@
 #include "stream/kafka.h"
 #include "stream/stream.h"
 #include "tool/inputs.h"
+#include "tool/kafka_check.h"
 #include "tool/kafka_options.h"
 #include "tool/options.h"
 #include "tool/wait.h"
@@ -410,9 +411,18 @@ static int submit_lines(struct submitter *submitter, struct error *error)
     return 0;
 }
 
+/* A writer waits longer for its broker, so it comes first. */
+static int check_topic(const struct submitter *submitter, struct error *error)
+{
+    const char *streams[KAFKA_ROLES] = {[KAFKA_COMMANDS] = submitter->output_name};
+
+    return kafka_check(streams, 1u << KAFKA_COMMANDS, KAFKA_CHECK_MS, error);
+}
+
 static int submit(struct submitter *submitter, struct error *error)
 {
     if (writer_open(submitter->output_name, &submitter->output, error) < 0 ||
+        check_topic(submitter, error) < 0 ||
         writer_open("-", &submitter->acknowledgements, error) < 0)
         return -1;
     if (!submitter->one_shot)

@@ -11,7 +11,7 @@ struct appender {
     struct kafka_appender *kafka;
 };
 
-int appender_open(const char *name, bool once, bool (*give_up)(void), struct appender **out,
+int appender_open(const char *name, const struct append_questions *questions, struct appender **out,
                   struct error *error)
 {
     struct appender *appender;
@@ -26,9 +26,9 @@ int appender_open(const char *name, bool once, bool (*give_up)(void), struct app
     if (!appender)
         return error_memory(error);
     if (kind == STREAM_KAFKA)
-        appender->kafka = stream_kafka->appender_new(path, once, give_up);
+        appender->kafka = stream_kafka->appender_new(name, path, questions);
     else
-        appender->group = group_new(path, give_up);
+        appender->group = group_new(path, questions->give_up);
     if (!appender->kafka && !appender->group) {
         free(appender);
         return error_memory(error);

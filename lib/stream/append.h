@@ -1,4 +1,5 @@
-/* Single records, appended by many threads to one log, each of which waits until its own is durable. */
+/* Single records, appended by many threads to one log, each of which waits until its own is
+ * durable. */
 #ifndef STREAM_APPEND_H
 #define STREAM_APPEND_H
 
@@ -11,10 +12,18 @@
 
 struct appender;
 
-/* For a log, a file or a topic. It is opened when something is appended, and again after a failure: it
- * may be away now. With `once` little will be: what pays only in the long run is left out. `give_up` is
- * asked while an append waits for something else than its own turn. EX_USAGE if the name is no log's. */
-int appender_open(const char *name, bool once, bool (*give_up)(void), struct appender **out,
+/* What an appender asks its owner. Both may be NULL. */
+struct append_questions {
+    /* While an append waits for something else than its own turn: whether to wait no longer. */
+    bool (*give_up)(void);
+    /* Before the first record goes to a topic: whether it is one to trust with a log. */
+    int (*check)(const char *name, int timeout_ms, struct error *error);
+};
+
+/* For a log, a file or a topic, whose name must live as long as the appender. It is opened when
+ * something is appended, and again after a failure: it may be away now. EX_USAGE if the name is no
+ * log's. */
+int appender_open(const char *name, const struct append_questions *questions, struct appender **out,
                   struct error *error);
 void appender_close(struct appender *appender);
 

@@ -1,23 +1,23 @@
-/* Single records to a topic, by many threads: all hand theirs to one producer, a thread of ours serves
- * the delivery reports, and each waits for its own. Unlike the writer's, records stand each for
- * itself here: librdkafka's time-out says what became of one.
+/* Single records to a topic, by many threads: all hand theirs to one producer, a thread of ours
+ * serves the delivery reports, and each waits for its own. Unlike the writer's, records stand each
+ * for itself here: librdkafka's time-out says what became of one.
  *
  * A producer whose idempotence broke can't go on: the next record gets a new one, while those that
  * still wait keep theirs until they are told. */
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "stream/append.h"
 #include "stream/kafka_client.h"
 
 enum {
-    OPEN_MS = 4000,   /* to find a broker that knows the topic, for who comes first */
+    OPEN_MS = 4000,     /* to find a broker that knows the topic, for who comes first */
     PATIENCE_MS = 3000, /* librdkafka looks every second for records that are late */
-    STOP_MS = 3000,   /* for a record to be told about, when we are stopped */
-    SLICE_MS = 500    /* between two questions whether we are */
+    STOP_MS = 3000,     /* for a record to be told about, when we are stopped */
+    SLICE_MS = 500      /* between two questions whether we are */
 };
 
 /* A record on its way: of the thread that waits for it, or of the report if that gave up. */
@@ -41,10 +41,9 @@ struct producer {
 };
 
 struct kafka_appender {
-    char *name; /* of the topic */
-    bool once;
-    bool (*give_up)(void);
-    int64_t timeout_ms; /* a record's; 0: none */
+    const char *name, *topic; /* of the stream, and of its topic */
+    struct append_questions questions;
+    int64_t timeout_ms;    /* a record's; 0: none */
     pthread_mutex_t mutex; /* for everything below, and in the structs above */
     pthread_cond_t changed;
     struct producer *producer; /* for new records; NULL: none yet */
@@ -55,16 +54,16 @@ struct kafka_appender {
     struct error look_error;
 };
 
-struct kafka_appender *kafka_appender_new(const char *topic, bool once, bool (*give_up)(void))
+struct kafka_appender *kafka_appender_new(const char *name, const char *topic,
+                                          const struct append_questions *questions)
 {
     struct kafka_appender *appender = calloc(1, sizeof *appender);
 
-    if (!appender || !(appender->name = strdup(topic))) {
-        free(appender);
+    if (!appender)
         return NULL;
-    }
-    appender->once = once;
-    appender->give_up = give_up;
+    appender->name = name;
+    appender->topic = topic;
+    appender->questions = *questions;
     pthread_mutex_init(&appender->mutex, NULL);
     pthread_cond_init(&appender->changed, NULL);
     return appender;
@@ -93,8 +92,9 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
         waiting->done = true;
         waiting->unknown = message->err && !surely_not;
         if (message->err)
-            waiting->result = kafka_error(&waiting->error, surely_not ? EX_TEMPFAIL : EX_UNAVAILABLE,
-                                          message->err, appender->name);
+            waiting->result =
+                kafka_error(&waiting->error, surely_not ? EX_TEMPFAIL : EX_UNAVAILABLE,
+                            message->err, appender->topic);
         pthread_cond_signal(&waiting->changed);
     }
     pthread_mutex_unlock(&appender->mutex);
@@ -162,7 +162,7 @@ static int new_producer(struct kafka_appender *appender, struct error *error)
         free(producer);
         return -1;
     }
-    producer->topic = rd_kafka_topic_new(producer->client, appender->name, NULL);
+    producer->topic = rd_kafka_topic_new(producer->client, appender->topic, NULL);
     producer->reports = rd_kafka_queue_get_main(producer->client);
     if (!producer->topic || pthread_create(&thread, NULL, serve, producer) != 0) {
         if (producer->topic)
@@ -171,7 +171,7 @@ static int new_producer(struct kafka_appender *appender, struct error *error)
         rd_kafka_destroy(producer->client);
         free(producer);
         return error_set(error, EX_TEMPFAIL, "Kafka: can't start a producer for %s",
-                         appender->name);
+                         appender->topic);
     }
     pthread_detach(thread);
     appender->producers++;
@@ -208,26 +208,36 @@ void kafka_appender_free(struct kafka_appender *appender)
     pthread_mutex_unlock(&appender->mutex);
     pthread_cond_destroy(&appender->changed);
     pthread_mutex_destroy(&appender->mutex);
-    free(appender->name);
     free(appender);
 }
 
 /* --- who uses it --- */
 
-/* Finds out how many partitions the topic has, while others wait for the same answer. With the mutex
- * held, but not while it looks. */
+/* Whether the topic is right, and how many partitions it has. */
+static int ask(struct kafka_appender *appender, struct producer *producer, int32_t *partitions,
+               struct error *error)
+{
+    int64_t left_ms = OPEN_MS, begin_ms = clock_ms();
+
+    if (appender->timeout_ms && appender->timeout_ms < left_ms)
+        left_ms = appender->timeout_ms;
+    if (appender->questions.check &&
+        appender->questions.check(appender->name, (int)left_ms, error) < 0)
+        return -1;
+    left_ms -= clock_ms() - begin_ms;
+    return kafka_partition_count(producer->client, appender->topic, left_ms > 0 ? (int)left_ms : 0,
+                                 partitions, error);
+}
+
+/* Asks, while others wait for the same answer. With the mutex held, but not meanwhile. */
 static int look(struct kafka_appender *appender, struct producer *producer, struct error *error)
 {
     int32_t partitions = 0;
-    int64_t wait_ms = OPEN_MS;
 
-    if (appender->timeout_ms && appender->timeout_ms < wait_ms)
-        wait_ms = appender->timeout_ms;
     appender->looking = true;
     producer->users++;
     pthread_mutex_unlock(&appender->mutex);
-    appender->look_result = kafka_partition_count(producer->client, appender->name, (int)wait_ms,
-                                                  &partitions, &appender->look_error);
+    appender->look_result = ask(appender, producer, &partitions, &appender->look_error);
     pthread_mutex_lock(&appender->mutex);
     producer->partitions = partitions;
     let_go(producer);
@@ -277,13 +287,13 @@ static int take(struct kafka_appender *appender, struct producer **out, struct e
 /* With the mutex held. */
 static void wait_for_report(struct kafka_appender *appender, struct waiting *waiting)
 {
-    int64_t end_ms = appender->timeout_ms ? clock_ms() + appender->timeout_ms + PATIENCE_MS
-                                          : INT64_MAX;
+    int64_t end_ms =
+        appender->timeout_ms ? clock_ms() + appender->timeout_ms + PATIENCE_MS : INT64_MAX;
     bool stopping = false;
 
     while (!waiting->done && clock_ms() < end_ms) {
         struct timespec until;
-        if (!stopping && appender->give_up && appender->give_up()) {
+        if (!stopping && appender->questions.give_up && appender->questions.give_up()) {
             stopping = true;
             if (end_ms - clock_ms() > STOP_MS)
                 end_ms = clock_ms() + STOP_MS;
@@ -305,7 +315,7 @@ static int produce(struct producer *producer, const struct id *id, const char *l
     id_write(id, key);
     if (rd_kafka_produce(producer->topic, kafka_partition(id, producer->partitions),
                          RD_KAFKA_MSG_F_COPY, (void *)line, len - 1, key, sizeof key, waiting) < 0)
-        return kafka_error(error, EX_TEMPFAIL, rd_kafka_last_error(), producer->appender->name);
+        return kafka_error(error, EX_TEMPFAIL, rd_kafka_last_error(), producer->appender->topic);
     return 0;
 }
 
@@ -327,7 +337,7 @@ static int append(struct kafka_appender *appender, struct producer *producer, co
             waiting->abandoned = true;
             *unknown = true;
             return error_set(error, EX_UNAVAILABLE, "Kafka at %s: %s: not acknowledged in time",
-                             kafka_brokers(), appender->name);
+                             kafka_brokers(), appender->topic);
         }
         result = waiting->result;
         *unknown = waiting->unknown;

@@ -8,6 +8,8 @@
 struct rd_kafka_s;
 struct rd_kafka_conf_s;
 struct rd_kafka_message_s;
+struct append_questions;
+struct kafka_appender;
 struct reader;
 struct writer;
 
@@ -46,7 +48,8 @@ int kafka_error(struct error *error, int status, int code, const char *what);
 /* The driver of kafka:TOPIC streams: reader.h, writer.h and append.h say what they have to do. */
 int kafka_reader_init(struct reader *reader, struct error *error);
 int kafka_writer_init(struct writer *writer, struct error *error);
-struct kafka_appender *kafka_appender_new(const char *topic, bool once, bool (*give_up)(void));
+struct kafka_appender *kafka_appender_new(const char *name, const char *topic,
+                                          const struct append_questions *questions);
 int kafka_appender_append(struct kafka_appender *appender, const struct id *key, const char *line,
                           size_t len, bool *unknown, struct error *error);
 void kafka_appender_free(struct kafka_appender *appender);

@@ -1,9 +1,9 @@
 /* Writing to a topic: each record to its value's partition, by an idempotent producer.
  *
- * A value's records must not get a hole, so nothing is sent behind one that failed. librdkafka's own
- * time-out fails records one by one while it goes on with what was put in later; so the clock is
- * ours, and when it runs out the whole queue is dropped in one go. For what a broker refuses there is
- * enable.gapless.guarantee. */
+ * A value's records must not get a hole, so nothing is sent behind one that failed. librdkafka's
+ * own time-out fails records one by one while it goes on with what was put in later; so the clock
+ * is ours, and when it runs out the whole queue is dropped in one go. For what a broker refuses
+ * there is enable.gapless.guarantee. */
 #include <librdkafka/rdkafka.h>
 #include <limits.h>
 #include <stdio.h>
@@ -68,9 +68,8 @@ static enum delivery delivery_of(const rd_kafka_message_t *message)
 {
     if (!message->err)
         return DELIVERY_DONE;
-    return rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED
-               ? DELIVERY_FAILED
-               : DELIVERY_UNKNOWN;
+    return rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED ? DELIVERY_FAILED
+                                                                                 : DELIVERY_UNKNOWN;
 }
 
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)
@@ -100,11 +99,12 @@ static bool is_late(const struct kafka_writer *kafka)
     return kafka->timeout_ms && clock_ms() - kafka->progress_ms >= kafka->timeout_ms;
 }
 
-/* Drops what was not sent; with `in_flight` also what was, which then may be in the log or not. All of
- * it is reported as failed. */
+/* Drops what was not sent; with `in_flight` also what was, which then may be in the log or not. All
+ * of it is reported as failed. */
 static void drop(struct kafka_writer *kafka, bool in_flight)
 {
-    rd_kafka_purge(kafka->client, RD_KAFKA_PURGE_F_QUEUE | (in_flight ? RD_KAFKA_PURGE_F_INFLIGHT : 0));
+    rd_kafka_purge(kafka->client,
+                   RD_KAFKA_PURGE_F_QUEUE | (in_flight ? RD_KAFKA_PURGE_F_INFLIGHT : 0));
 }
 
 /* The record that waits longest, if none has failed yet. */
@@ -143,8 +143,8 @@ static int put(struct writer *writer, size_t index, const struct id *id, struct 
         kafka->progress_ms = clock_ms();
     if (index % SERVE_EVERY == 0)
         rd_kafka_poll(kafka->client, 0);
-    while (!kafka->failed && rd_kafka_produce(kafka->topic, partition, RD_KAFKA_MSG_F_COPY, line, len,
-                                              key, sizeof key, (void *)index) < 0) {
+    while (!kafka->failed && rd_kafka_produce(kafka->topic, partition, RD_KAFKA_MSG_F_COPY, line,
+                                              len, key, sizeof key, (void *)index) < 0) {
         rd_kafka_resp_err_t code = rd_kafka_last_error();
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
             fail(writer, index, code, rd_kafka_err2str(code));
@@ -240,7 +240,7 @@ static int open_client(struct writer *writer, struct error *error)
 {
     static const struct kafka_property defaults[] = {
         {"message.timeout.ms", "30000"},
-        {"linger.ms", "10"}, /* a commit doesn't wait for it */
+        {"linger.ms", "10"},                         /* a commit doesn't wait for it */
         {"queue.buffering.max.messages", "1000000"}, /* the batch is the bound */
         {NULL, NULL}};
     static const struct kafka_property fixed[] = {{"acks", "all"},
@@ -261,9 +261,11 @@ static int open_client(struct writer *writer, struct error *error)
 
 int kafka_writer_init(struct writer *writer, struct error *error)
 {
-    static const struct writer_operations operations = {
-        .is_log = true, .put = put, .commit = commit, .position = write_position,
-        .close = close_kafka};
+    static const struct writer_operations operations = {.is_log = true,
+                                                        .put = put,
+                                                        .commit = commit,
+                                                        .position = write_position,
+                                                        .close = close_kafka};
     struct kafka_writer *kafka = writer->kafka = calloc(1, sizeof *kafka);
 
     if (!kafka)

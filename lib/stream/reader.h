@@ -2,6 +2,7 @@
 #ifndef STREAM_READER_H
 #define STREAM_READER_H
 
+#include "stream/append.h"
 #include "stream/stream.h"
 
 struct reader_operations {
@@ -51,7 +52,8 @@ struct stream_driver {
     int (*reader_init)(struct reader *reader, struct error *error);
     int (*writer_init)(struct writer *writer, struct error *error);
     /* As append.h says; NULL when memory ran out. */
-    struct kafka_appender *(*appender_new)(const char *topic, bool once, bool (*give_up)(void));
+    struct kafka_appender *(*appender_new)(const char *name, const char *topic,
+                                           const struct append_questions *questions);
     int (*appender_append)(struct kafka_appender *appender, const struct id *key, const char *line,
                            size_t len, bool *unknown, struct error *error);
     void (*appender_free)(struct kafka_appender *appender);
