@@ -4,6 +4,7 @@
 # shellcheck disable=SC2030,SC2031 # each test is a subshell, and its variables are its own
 bats_require_minimum_version 1.5.0
 load helper
+load inputs
 
 examples=$BATS_TEST_DIRNAME/examples
 value=11111111-1111-4111-8111-111111111111
@@ -17,21 +18,6 @@ equals() {
 follow() {
     background calc-handle -f -i commands -o events -r rejections
     background calc-project -f -i events -r rejections --view view
-}
-
-# some_inputs COUNT: creations of 20 values and changes to them, some of which are rejected.
-some_inputs() {
-    awk -v count="$1" 'BEGIN {
-        srand(7)
-        for (i = 0; i < count; i++) {
-            id = sprintf("00000000-0000-4000-8000-%012d", int(rand() * 20))
-            kind = int(rand() * 6)
-            if (kind == 0) printf "{\"value_id\":\"%s\",\"value\":%d}\n", id, rand() * 100
-            else if (kind == 1) printf "{\"value_id\":\"%s\",\"operation\":\"MULTIPLY\",\"value\":%.3f}\n", id, rand() * 2
-            else if (kind == 2) printf "{\"value_id\":\"%s\",\"operation\":\"ADD\",\"value\":1,\"expected_version\":%d}\n", id, rand() * 9
-            else printf "{\"value_id\":\"%s\",\"operation\":\"ADD\",\"value\":%.3f,\"actor\":\"ann\"}\n", id, rand() * 10 - 5
-        }
-    }'
 }
 
 # view_equals_fold: the view holds what its events fold to.
