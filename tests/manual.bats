@@ -64,8 +64,8 @@ free_port() {
 
 @test "every option of --help is in its page, and the other way round" {
     for tool in $(tools); do
-        "$tool" --help | grep -oE '(^|[ ,[(])-(-[a-z][a-z-]*|[a-z]\b)' | tr -d ' ,[(' | sort -u >help
-        grep -E '^\.It .*Fl' "$(page_of "$tool")" | grep -oE 'Fl (-[a-z][a-z-]*|[a-z]\b)' |
+        "$tool" --help | grep -oE '(^|[ ,[(])-(-[a-z][a-z-]*|[a-zA-Z]\b)' | tr -d ' ,[(' | sort -u >help
+        grep -E '^\.It .*Fl' "$(page_of "$tool")" | grep -oE 'Fl (-[a-z][a-z-]*|[a-zA-Z]\b)' |
             sed 's/^Fl /-/' | sort -u >page
         [ -s help ]
         diff help page || {
