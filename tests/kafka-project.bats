@@ -6,6 +6,18 @@ bats_require_minimum_version 1.5.0
 load helper
 load kafka
 
+# A broker that can deny: it allows what nothing is said about.
+setup_file() {
+    local program
+    for program in "${kafka_needs[@]}"; do
+        command -v "$program" >/dev/null || return 0
+    done
+    mkdir "$BATS_FILE_TMPDIR/kafka"
+    printf '%s\n' authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer \
+        allow.everyone.if.no.acl.found=true >"$BATS_FILE_TMPDIR/kafka/own.properties"
+    start_broker
+}
+
 # id NUMBER: a UUID.
 id() {
     printf '00000000-0000-4000-8000-%012d' "$1"
@@ -364,6 +376,27 @@ lag_is() {
     make_topics 1
     run -78 --separate-stderr calc-project -i kafka: -r kafka:nowhere-of-all --view view
     [[ $stderr == *"no topic nowhere-of-all"* ]]
+}
+
+@test "a topic that may not be read is 78, and a group only shows no lag" {
+    make_topics 1
+    deny() {
+        kafka_tool AclCommand --add --deny-principal User:ANONYMOUS --operation "$@"
+    }
+    deny All --group "$KAFKA_EVENTS_GROUP_ID"
+    event 1 1 10 1.0 | to_events
+    run -0 --separate-stderr project --view view
+    [ -z "$stderr" ]
+    equals "$(calc-get --view view --all)" "$(state 1 1.0 1)"
+    follow view
+    event 1 2 11 2.0 | to_events
+    state 1 2.0 2 >values
+    until_true 20 shows view values
+    deny Read --topic "$KAFKA_EVENTS_TOPICS"
+    ends 78
+    grep -q "$KAFKA_EVENTS_TOPICS.*authorization" errors
+    run -78 --separate-stderr project --view view
+    [[ $stderr == *"$KAFKA_EVENTS_TOPICS"*authorization* ]]
 }
 
 @test "partitions that were added later are 78, at its start and while it follows" {
