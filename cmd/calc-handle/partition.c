@@ -6,10 +6,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 
-enum {
-    ANSWER_MS = 60000, /* a transaction that somebody left open is waited for */
-    MOMENT_MS = 1000
-};
+enum { ANSWER_MS = 60000 }; /* a transaction that somebody left open is waited for */
 
 static const size_t memory = (size_t)1 << 30; /* for the working sets of all partitions */
 
@@ -217,6 +214,7 @@ int partition_compare(struct partition *partition, const struct topics *topics,
     if (found.len != len || memcmp(found.data, data, len) != 0 || !found.has_position ||
         found.position != command->line.start)
         return differs(partition, topics, role, &found, data, len, error);
+    partition->position.ends[role - KAFKA_EVENTS] = found.offset + 1;
     return 0;
 }
 
@@ -308,18 +306,16 @@ bool partition_rollback(struct partition *partition)
 int partition_checkpoint(struct partition *partition, const struct topics *topics,
                          struct error *error)
 {
-    struct error unknown;
-    uint64_t low, high;
-
     if (!partition->moved || partition->state.open)
         return 0;
-    /* While it is compared, less is known of the outputs than what they hold. And a broker that is
-     * away is no reason: the old ends are true, too. */
-    for (int i = 0; i < PARTITION_OUTPUTS; i++)
-        if (!partition->emitted[i] &&
-            kafka_cursor_bounds(topics->cursor, topics->names[KAFKA_EVENTS + i], partition->number,
-                                MOMENT_MS, &low, &high, &unknown) == 0)
-            partition->position.ends[i] = high;
+    /* Never where the outputs end now: if the partition isn't ours any more, and we don't know it yet,
+     * others' outcomes are there, which this state doesn't have. And while it is compared it may be
+     * behind what we committed ourselves. */
+    for (int i = 0; i < PARTITION_OUTPUTS; i++) {
+        uint64_t end = kafka_processor_end(topics->processor, KAFKA_EVENTS + i, partition->number);
+        if (!partition->emitted[i] && end > partition->position.ends[i])
+            partition->position.ends[i] = end;
+    }
     if (state_checkpoint(&partition->state, &partition->position, memory / (size_t)topics->count,
                          error) < 0)
         return -1;

@@ -87,6 +87,12 @@ void kafka_processor_done(struct kafka_processor *processor, int32_t partition, 
  * may poll meanwhile, and nothing else. */
 int kafka_processor_commit(struct kafka_processor *processor, struct error *error);
 
+/* Behind the last outcome that we committed to a partition of an output, or 0: what is committed before
+ * it stems from commands up to that outcome's. Behind it may be other handlers' outcomes. Not to be
+ * asked during a commit. */
+uint64_t kafka_processor_end(const struct kafka_processor *processor, enum kafka_role role,
+                             int32_t partition);
+
 /* Aborts: 0, or -1 as above. */
 int kafka_processor_abort(struct kafka_processor *processor, struct error *error);
 

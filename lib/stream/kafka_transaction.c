@@ -3,6 +3,8 @@
 
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
@@ -57,6 +59,20 @@ static int judge(const struct kafka_processor *processor, rd_kafka_error_t *answ
 
 /* --- opening --- */
 
+/* A record is in its partition. The thread that commits is told, or the one that polls. */
+static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)
+{
+    int64_t *written = message->_private;
+    int64_t before = __atomic_load_n(written, __ATOMIC_RELAXED);
+
+    (void)client;
+    (void)opaque;
+    while (!message->err && before <= message->offset &&
+           !__atomic_compare_exchange_n(written, &before, message->offset + 1, true,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
 static int open_producer(struct kafka_processor *processor, const char *instance,
                          struct error *error)
 {
@@ -75,6 +91,7 @@ static int open_producer(struct kafka_processor *processor, const char *instance
     conf = kafka_conf(defaults, fixed, error);
     if (!conf)
         return -1;
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     processor->producer = kafka_new(KAFKA_PRODUCER, conf, error);
     return processor->producer ? 0 : -1;
 }
@@ -99,9 +116,13 @@ static int open_outputs(struct kafka_processor *processor, const char *const top
                         struct error *error)
 {
     for (int role = KAFKA_EVENTS; role <= KAFKA_REJECTIONS; role++) {
-        int32_t count;
-        if (kafka_partition_count(processor->producer, topics[role], KAFKA_WAIT_MS, &count, error) < 0)
+        int32_t *count = &processor->counts[role];
+        if (kafka_partition_count(processor->producer, topics[role], KAFKA_WAIT_MS, count, error) < 0)
             return -1;
+        processor->written[role] = calloc((size_t)*count, sizeof **processor->written);
+        processor->ends[role] = calloc((size_t)*count, sizeof **processor->ends);
+        if (!processor->written[role] || !processor->ends[role])
+            return error_memory(error);
         processor->outputs[role] = rd_kafka_topic_new(processor->producer, topics[role], NULL);
         if (!processor->outputs[role])
             return kafka_error(error, EX_CONFIG, rd_kafka_last_error(), topics[role]);
@@ -132,10 +153,14 @@ void kafka_transactions_close(struct kafka_processor *processor)
         if (processor->outputs[role])
             rd_kafka_topic_destroy(processor->outputs[role]);
     forget_offsets(processor);
-    if (!processor->producer)
-        return;
-    rd_kafka_purge(processor->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    rd_kafka_destroy(processor->producer);
+    if (processor->producer) {
+        rd_kafka_purge(processor->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_destroy(processor->producer);
+    }
+    for (int role = 0; role < KAFKA_ROLES; role++) {
+        free(processor->written[role]);
+        free(processor->ends[role]);
+    }
 }
 
 /* --- producing --- */
@@ -148,6 +173,9 @@ int kafka_processor_begin(struct kafka_processor *processor, struct error *error
     forget_offsets(processor);
     processor->offsets = rd_kafka_topic_partition_list_new(8);
     processor->broken = result > 0;
+    for (int role = KAFKA_EVENTS; role <= KAFKA_REJECTIONS; role++)
+        memset(processor->written[role], 0,
+               (size_t)processor->counts[role] * sizeof **processor->written);
     return result < 0 ? -1 : 0;
 }
 
@@ -161,7 +189,9 @@ void kafka_processor_put(struct kafka_processor *processor, const struct kafka_o
             RD_KAFKA_V_PARTITION(outcome->partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
             RD_KAFKA_V_KEY((void *)(uintptr_t)outcome->key, outcome->key_len),
             RD_KAFKA_V_VALUE((void *)(uintptr_t)outcome->data, outcome->len),
-            RD_KAFKA_V_HEADER(KAFKA_POSITION_HEADER, outcome->position, -1), RD_KAFKA_V_END);
+            RD_KAFKA_V_HEADER(KAFKA_POSITION_HEADER, outcome->position, -1),
+            RD_KAFKA_V_OPAQUE(&processor->written[outcome->role][outcome->partition]),
+            RD_KAFKA_V_END);
         if (!code)
             return;
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
@@ -205,6 +235,21 @@ int kafka_processor_abort(struct kafka_processor *processor, struct error *error
     return result == 0 ? 0 : -1;
 }
 
+/* Only now: what an aborted transaction wrote may stand behind what others committed meanwhile. */
+static void keep_ends(struct kafka_processor *processor)
+{
+    for (int role = KAFKA_EVENTS; role <= KAFKA_REJECTIONS; role++)
+        for (int32_t i = 0; i < processor->counts[role]; i++)
+            if (processor->written[role][i])
+                processor->ends[role][i] = (uint64_t)processor->written[role][i];
+}
+
+uint64_t kafka_processor_end(const struct kafka_processor *processor, enum kafka_role role,
+                             int32_t partition)
+{
+    return processor->ends[role][partition];
+}
+
 int kafka_processor_commit(struct kafka_processor *processor, struct error *error)
 {
     int result = processor->broken ? 2 : send_offsets(processor, error);
@@ -213,7 +258,8 @@ int kafka_processor_commit(struct kafka_processor *processor, struct error *erro
         result = judge(processor, rd_kafka_commit_transaction(processor->producer, KAFKA_WAIT_MS),
                        "can't commit a transaction", error);
         if (result == 0) {
-                    return 1;
+            keep_ends(processor);
+            return 1;
         }
     }
     if (result < 0)

@@ -27,6 +27,9 @@ struct kafka_processor {
     struct rd_kafka_s *consumer, *producer;
     struct rd_kafka_queue_s *queue;
     struct rd_kafka_topic_s *outputs[KAFKA_ROLES]; /* NULL for commands */
+    int32_t counts[KAFKA_ROLES];                   /* of their partitions */
+    int64_t *written[KAFKA_ROLES]; /* by partition: behind what this transaction wrote, or 0 */
+    uint64_t *ends[KAFKA_ROLES];   /* the same of all that were committed */
     /* Which member of the group we were when our partitions were given to us: offsets are committed as
      * that one, so that who has lost them meanwhile is fenced. */
     struct rd_kafka_consumer_group_metadata_s *member;
