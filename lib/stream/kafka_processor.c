@@ -210,6 +210,7 @@ static int sort_out(struct kafka_processor *processor, struct error *error)
 
 int kafka_processor_poll(struct kafka_processor *processor, int timeout_ms, struct error *error)
 {
+    char reason[512];
     ssize_t got;
 
     drop_messages(processor);
@@ -224,6 +225,10 @@ int kafka_processor_poll(struct kafka_processor *processor, int timeout_ms, stru
                                            KAFKA_BATCH_RECORDS - 1);
         processor->count += got > 0 ? (size_t)got : 0;
     }
+    /* The message that tells may have been dropped; a consumer with such an error does nothing more. */
+    if (rd_kafka_fatal_error(processor->consumer, reason, sizeof reason))
+        return error_set(error, EX_TEMPFAIL, "Kafka at %s: this member was fenced: %s",
+                         kafka_brokers(), reason);
     if (processor->event != PROCESSOR_NOTHING) { /* what was fetched comes again, to whom it's for */
         drop_messages(processor);
         return processor->event;
