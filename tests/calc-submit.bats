@@ -344,6 +344,19 @@ limited() {
     exec 8>&- 9<&-
 }
 
+@test "a file of inputs is followed with -f, until a signal ends it" {
+    background calc-submit -f -i inputs -o commands >acks 2>errors
+    echo '{"value":1}' >>inputs
+    until_true 10 grep -q position acks
+    printf '%s\n%s' '{"value":2}' '{"val' >>inputs
+    until_true 10 grep -q '"position":"1[0-9][0-9]"' acks
+    kill "${started[0]}"
+    status_of 0 wait "${started[0]}"
+    [ ! -s errors ]
+    status_of 64 calc-submit -e -f -i inputs
+    status_of 64 calc-submit --from 3 -i inputs
+}
+
 @test "a torn tail is cut off, and it is said" {
     calc-submit -o log create 1 >out
     cp log before

@@ -173,10 +173,15 @@ END
     acknowledgements_are_true acks
 }
 
+# has_socket PROCESS: whether it has connected.
+has_socket() {
+    [[ $(readlink /proc/"$1"/fd/*) == *socket:* ]]
+}
+
 @test "SIGTERM ends it while it waits for a broker" {
     "$kafka" pause "$KAFKA_DIR"
     background calc-submit -o "kafka:$topic" create 7
-    sleep 0.2
+    until_true 10 has_socket "${started[0]}"
     kill "${started[0]}"
     begin=$SECONDS
     status_of 143 wait "${started[0]}"
@@ -332,4 +337,65 @@ for n, line in enumerate(sys.stdin):
     acknowledgements_are_true acks
     no_holes given
     [ "$(grep -c '' records)" -eq 250000 ]
+}
+
+@test "a topic of inputs is followed, and a signal ends it after what was read" {
+    create_topic 1 inputs
+    calc-submit create 1 | write_topic inputs
+    background calc-submit -i kafka:inputs -o "kafka:$topic" >acks 2>errors
+    until_true 20 has_lines 1 acks
+    printf '%s\n' nonsense '{"value":2}' | write_topic inputs
+    until_true 20 has_lines 2 acks
+    kill "${started[0]}"
+    status_of 65 wait "${started[0]}"
+    grep -q 'record 0:1: ' errors
+    acknowledgements_are_true acks
+}
+
+@test "a topic of inputs is read to its end with -e, from where --from says" {
+    create_topic 1 earlier
+    printf '{"value":%d}\n' 1 2 3 | write_topic earlier
+    values() {
+        calc-submit -e -i kafka:earlier "$@" | jq -c .data.value
+    }
+    [ "$(values | paste -sd ' ')" = "1 2 3" ]
+    [ "$(values --from 1 | paste -sd ' ')" = "2 3" ]
+    [ "$(values --from beginning | paste -sd ' ')" = "1 2 3" ]
+    [ -z "$(values --from end)" ]
+    [ "$(values --from @2020-01-01T00:00:00Z | paste -sd ' ')" = "1 2 3" ]
+    calc-submit -e -i kafka:earlier -o "kafka:$topic" >acks
+    has_lines 3 acks
+    acknowledgements_are_true acks
+    calc-submit -e -i kafka:earlier -o file >acks
+    diff <(jq -c '[.id, .position]' acks) \
+        <(awk -v at=0 '{print at "\t" $0; at += length($0) + 1}' file | sed -E 's/^([0-9]+)\t.*,"id":"([^"]*)".*/["\2","\1"]/')
+}
+
+@test "what makes no sense with topics of inputs is refused" {
+    status_of 64 calc-submit -i kafka: 2>errors
+    status_of 64 calc-submit --from end 2>errors
+    status_of 64 calc-submit -e -f -i kafka:inputs 2>errors
+    status_of 64 calc-submit -i "kafka:$topic" -o "kafka:$topic" 2>errors
+    KAFKA_COMMANDS_TOPICS=$topic status_of 64 calc-submit -i "kafka:$topic" -o kafka: 2>errors
+    status_of 64 calc-submit -e -i kafka:inputs --from yesterday 2>errors
+    status_of 78 calc-submit -e -i kafka:nowhere 2>errors
+}
+
+# catches_term PROCESS: whether SIGTERM asks it to end, and no longer kills it.
+catches_term() {
+    (((0x$(sed -n 's/^SigCgt:\s*//p' "/proc/$1/status") >> 14) & 1))
+}
+
+@test "a signal ends it while it waits for a broker, with and without a topic of inputs" {
+    create_topic 1 waiting
+    "$kafka" pause "$KAFKA_DIR"
+    background calc-submit -i kafka:waiting -o "kafka:$topic"
+    background calc-submit -f -i inputs -o "kafka:$topic"
+    until_true 10 catches_term "${started[0]}"
+    until_true 10 catches_term "${started[1]}"
+    begin=$SECONDS
+    kill "${started[@]}"
+    status_of 0 wait "${started[0]}"
+    status_of 0 wait "${started[1]}"
+    ((SECONDS - begin < 8))
 }

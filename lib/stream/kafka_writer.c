@@ -5,7 +5,6 @@
  * is ours, and when it runs out the whole queue is dropped in one go. For what a broker refuses
  * there is enable.gapless.guarantee. */
 #include <librdkafka/rdkafka.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,6 +13,7 @@
 #include "stream/writer.h"
 
 enum {
+    LOOK_MS = 1000,    /* between two looks at signals, while there is no broker yet */
     STOP_MS = 5000,    /* for what is in flight, once we are told to give up, or a record failed */
     SLICE_MS = 100,    /* between two looks at clocks and signals */
     SERVE_EVERY = 1024 /* records put, between two looks at what was delivered */
@@ -259,6 +259,25 @@ static int open_client(struct writer *writer, struct error *error)
     return kafka->client ? 0 : -1;
 }
 
+/* A broker that is away is waited for, as long as for a delivery. */
+static int count_partitions(struct writer *writer, struct error *error)
+{
+    struct kafka_writer *kafka = writer->kafka;
+    int64_t end_ms = kafka->timeout_ms ? clock_ms() + kafka->timeout_ms : INT64_MAX;
+    int result;
+
+    do {
+        int64_t left_ms = end_ms - clock_ms();
+        if (left_ms < 0)
+            left_ms = 0;
+        result = kafka_partition_count(kafka->client, writer->name,
+                                       left_ms < LOOK_MS ? (int)left_ms : LOOK_MS,
+                                       &kafka->partitions, error);
+    } while (result < 0 && error->status == EX_TEMPFAIL && clock_ms() < end_ms &&
+             !(kafka_give_up && kafka_give_up()));
+    return result;
+}
+
 int kafka_writer_init(struct writer *writer, struct error *error)
 {
     static const struct writer_operations operations = {.is_log = true,
@@ -273,9 +292,7 @@ int kafka_writer_init(struct writer *writer, struct error *error)
     writer->operations = &operations;
     if (open_client(writer, error) < 0)
         return -1;
-    if (kafka_partition_count(kafka->client, writer->name,
-                              kafka->timeout_ms ? (int)kafka->timeout_ms : INT_MAX,
-                              &kafka->partitions, error) < 0)
+    if (count_partitions(writer, error) < 0)
         return -1;
     kafka->topic = rd_kafka_topic_new(kafka->client, writer->name, NULL);
     return kafka->topic ? 0 : kafka_error(error, EX_CONFIG, rd_kafka_last_error(), writer->name);

@@ -1,0 +1,312 @@
+#include "submit.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "input.h"
+#include "tool/inputs.h"
+#include "tool/kafka_check.h"
+#include "tool/stop.h"
+#include "tool/wait.h"
+
+enum {
+    BATCH_BYTES = 1 << 20,
+    TOPIC_BATCH_BYTES = 1 << 24, /* sent while it fills: only the wait for its end counts */
+    PIPE_BATCH_BYTES = 1 << 16
+};
+
+/* Where a command came from: a line, counted from 1 (0: the command line), or an offset of a topic's
+ * partition. */
+struct place {
+    uint64_t line;
+    int32_t partition;
+};
+
+/* A command in the batch that is not durable yet. */
+struct pending {
+    struct id id, value_id;
+    struct body body;
+    struct place place;
+};
+
+static struct place place_of(const struct submitter *submitter, const struct line *line)
+{
+    if (submitter->input_kind == STREAM_KAFKA)
+        return (struct place){line->start, line->partition};
+    return (struct place){line->number, 0};
+}
+
+enum { PLACE_TEXT = 64 };
+
+/* "line 17, ", "2:17, " or nothing. */
+static const char *place_write(const struct submitter *submitter, const struct place *place,
+                               char text[PLACE_TEXT])
+{
+    unsigned long long line = place->line;
+
+    *text = '\0';
+    if (submitter->input_kind == STREAM_KAFKA)
+        snprintf(text, PLACE_TEXT, "record %d:%llu, ", (int)place->partition, line);
+    else if (line)
+        snprintf(text, PLACE_TEXT, "line %llu, ", line);
+    return text;
+}
+
+/* --- one command --- */
+
+/* `line` is NULL for the command of the command line. */
+static int add(struct submitter *submitter, const struct command *command, const struct line *line,
+               struct error *error)
+{
+    struct pending pending = {.id = command->id, .value_id = command->value_id};
+
+    if (line)
+        pending.place = place_of(submitter, line);
+
+    if (command_write_checked(command, writer_batch(submitter->output), error) < 0)
+        return -1;
+    if (!writer_is_log(submitter->output))
+        return 0;
+    if (submitter->waits)
+        body_of(command->action, command->value, &command->actor, &pending.body);
+    buffer_append(&submitter->pending, &pending, sizeof pending);
+    if (submitter->pending.failed)
+        return error_memory(error);
+    if (writer_end_record(submitter->output, &command->value_id, error) < 0)
+        return -1;
+    submitter->ended++;
+    return 0;
+}
+
+static int take_line(struct submitter *submitter, const struct line *line, struct error *error)
+{
+    char text[PLACE_TEXT];
+    struct error reason;
+    struct command command;
+    struct place place;
+    int result;
+
+    if (line_fault(line))
+        result = error_set(&reason, EX_DATAERR, "%s", line_fault(line));
+    else
+        result = input_parse(line->data, line->len, timestamp_now(), &command, &reason);
+    if (result == 0)
+        result = add(submitter, &command, line, &reason);
+    if (result == 0)
+        return 0;
+    if (reason.status != EX_DATAERR) {
+        *error = reason;
+        return -1;
+    }
+    place = place_of(submitter, line);
+    place_write(submitter, &place, text);
+    diag_error("%.*s: %s", (int)strlen(text) - 2, text, reason.text);
+    submitter->bad = true;
+    return 0;
+}
+
+/* --- a batch --- */
+
+static void acknowledge(struct submitter *submitter, const struct pending *pending,
+                        const char *position)
+{
+    char id[ID_TEXT], value_id[ID_TEXT];
+
+    id_write(&pending->id, id);
+    id_write(&pending->value_id, value_id);
+    buffer_printf(writer_batch(submitter->acknowledgements),
+                  "{\"id\":\"%.36s\",\"value_id\":\"%.36s\",\"position\":\"%s\"}\n", id,
+                  value_id, position);
+    submitter->appended = true;
+}
+
+/* Acknowledges what is durable, in order. */
+static int acknowledge_all(struct submitter *submitter, struct error *error)
+{
+    const struct pending *pending = (const struct pending *)submitter->pending.data;
+    char position[STREAM_POSITION_TEXT];
+
+    for (size_t i = 0; i < submitter->ended; i++)
+        if (writer_position(submitter->output, i, position) == DELIVERY_DONE)
+            acknowledge(submitter, &pending[i], position);
+    return writer_commit(submitter->acknowledgements, NULL, NULL, error);
+}
+
+/* After a failed commit to a topic, of which a part may be there: which record the error is about,
+ * and what became of the others. */
+static void tell_failure(const struct submitter *submitter, struct error *error)
+{
+    const struct pending *pending = (const struct pending *)submitter->pending.data;
+    const struct pending *failed = &pending[writer_failed(submitter->output)];
+    size_t count = submitter->pending.len / sizeof *pending, unknown = 0, lost = 0;
+    char position[STREAM_POSITION_TEXT], id[ID_TEXT], place[PLACE_TEXT];
+    struct error reason = *error;
+
+    for (size_t i = 0; i < count; i++) {
+        enum delivery delivery = DELIVERY_FAILED;
+        if (i < submitter->ended)
+            delivery = writer_position(submitter->output, i, position);
+        lost += delivery == DELIVERY_FAILED;
+        if (delivery != DELIVERY_UNKNOWN)
+            continue;
+        unknown++;
+        id_write(&pending[i].id, id);
+        diag_info("%scommand %.36s: may be there or not",
+                  place_write(submitter, &pending[i].place, place), id);
+    }
+    id_write(&failed->id, id);
+    error_set(error, reason.status,
+              "%scommand %.36s: %s (of the last %zu commands, %zu were appended, %zu were not, "
+              "and %zu may be there or not)",
+              place_write(submitter, &failed->place, place), id, reason.text, count,
+              count - lost - unknown, lost, unknown);
+    if (submitter->appended && !unknown)
+        error->status = EX_IOERR;
+}
+
+/* Prints what became of a command; another body's outcome means that its id was used before. */
+static int report(struct submitter *submitter, const struct pending *pending,
+                  int64_t deadline_ms, struct error *error)
+{
+    struct buffer *out = writer_batch(submitter->acknowledgements);
+    char id[ID_TEXT], value_id[ID_TEXT];
+    struct outcome outcome;
+    struct body body;
+    int result = wait_for_outcome(submitter->folder, &submitter->view, &pending->value_id,
+                                  &pending->id, deadline_ms, &outcome, error);
+
+    if (result < 0)
+        return -1;
+    id_write(&pending->id, id);
+    id_write(&pending->value_id, value_id);
+    if (result == 0) {
+        diag_error("command %.36s on value %.36s is not decided yet", id, value_id);
+        submitter->undecided = true;
+        return 0;
+    }
+    body_of(outcome.action, outcome.value, &outcome.actor, &body);
+    if (!body_equal(&body, &pending->body))
+        outcome.reason = REASON_ID_REUSED;
+    submitter->rejected |= outcome.reason != REASON_NONE;
+    buffer_printf(out, "{\"id\":\"%.36s\",\"value_id\":\"%.36s\",", id, value_id);
+    outcome_write_status(&outcome, out);
+    buffer_append_text(out, "}\n");
+    return writer_commit(submitter->acknowledgements, NULL, NULL, error);
+}
+
+static int commit(struct submitter *submitter, struct error *error)
+{
+    const struct pending *pending = (const struct pending *)submitter->pending.data;
+    size_t count = submitter->pending.len / sizeof *pending;
+    uint64_t base = 0, cut = 0;
+    int64_t deadline_ms;
+    struct error acknowledging;
+    int result = writer_commit(submitter->output, &base, &cut, error);
+
+    if (cut)
+        diag_warn("cut off a torn tail of %llu bytes that a crash left before %llu",
+                  (unsigned long long)cut, (unsigned long long)base);
+    if (acknowledge_all(submitter, result < 0 ? &acknowledging : error) < 0 && result == 0)
+        return -1;
+    if (result < 0) {
+        if (submitter->output_kind == STREAM_KAFKA)
+            tell_failure(submitter, error);
+        return -1;
+    }
+    deadline_ms = clock_ms() + submitter->wait_ms;
+    for (size_t i = 0; submitter->waits && i < count; i++)
+        if (report(submitter, &pending[i], deadline_ms, error) < 0)
+            return -1;
+    submitter->pending.len = 0;
+    submitter->ended = 0;
+    return 0;
+}
+
+/* As much as gathers before it is committed, if the input doesn't pause. */
+static bool is_full(const struct submitter *submitter)
+{
+    size_t bytes = submitter->output_kind == STREAM_KAFKA  ? TOPIC_BATCH_BYTES
+                   : submitter->output_kind == STREAM_FILE ? BATCH_BYTES
+                                                           : PIPE_BATCH_BYTES;
+
+    return writer_batch(submitter->output)->len >= bytes;
+}
+
+/* One more record, or what reader_next() says. */
+static int take(struct submitter *submitter, struct error *error)
+{
+    struct line line;
+    int got = reader_next(submitter->input, &line, error);
+
+    return got == READ_RECORD && take_line(submitter, &line, error) < 0 ? -1 : got;
+}
+
+/* When reading or writing failed: a topic has a part of the batch already, so what became of it has to
+ * be told. */
+static int end_batch(struct submitter *submitter, struct error *error)
+{
+    struct error later;
+
+    if (submitter->output_kind == STREAM_KAFKA && commit(submitter, &later) < 0)
+        *error = later;
+    return -1;
+}
+
+static int submit_lines(struct submitter *submitter, struct error *error)
+{
+    if (reader_open(submitter->input_name, submitter->follow, &submitter->input, error) < 0 ||
+        (submitter->from && reader_start_from(submitter->input, submitter->from, error) < 0))
+        return -1;
+    for (;;) {
+        int got = take(submitter, error);
+        if (got < 0)
+            return end_batch(submitter, error);
+        if (!stop_asked() && (got == READ_INTERRUPTED || (got == READ_RECORD && !is_full(submitter))))
+            continue;
+        if (commit(submitter, error) < 0)
+            return -1;
+        if (got == READ_END || stop_asked())
+            break;
+        if (got == READ_PAUSE)
+            inputs_wait(&submitter->input, 1);
+    }
+    if (!submitter->follow && reader_torn(submitter->input)) {
+        diag_error("the last line of %s, at %llu, has no newline: a file's record ends with one",
+                   submitter->input_name, (unsigned long long)reader_offset(submitter->input));
+        submitter->bad = true;
+    }
+    return 0;
+}
+
+/* A writer waits longer for its broker, so it comes first. */
+static int check_topic(const struct submitter *submitter, struct error *error)
+{
+    const char *streams[KAFKA_ROLES] = {[KAFKA_COMMANDS] = submitter->output_name};
+
+    return kafka_check(streams, 1u << KAFKA_COMMANDS, KAFKA_CHECK_MS, error);
+}
+
+int submit(struct submitter *submitter, struct error *error)
+{
+    if (writer_open(submitter->output_name, &submitter->output, error) < 0 ||
+        check_topic(submitter, error) < 0 ||
+        writer_open("-", &submitter->acknowledgements, error) < 0)
+        return -1;
+    writer_set_give_up(submitter->output, stop_asked);
+    if (!submitter->one_shot)
+        return submit_lines(submitter, error);
+    submitter->command.timestamp = timestamp_now();
+    if (add(submitter, &submitter->command, NULL, error) < 0)
+        return end_batch(submitter, error);
+    return commit(submitter, error);
+}
+
+void submit_release(struct submitter *submitter)
+{
+    view_close(submitter->view);
+    reader_close(submitter->input);
+    writer_close(submitter->output);
+    writer_close(submitter->acknowledgements);
+    buffer_release(&submitter->pending);
+}
