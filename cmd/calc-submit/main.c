@@ -24,7 +24,7 @@ static const char help[] =
     "  -o, --output STREAM       commands; '-' (stdout) by default\n"
     "  -f, --follow              go on when the inputs end, until SIGTERM or SIGINT; a topic is\n"
     "                            followed anyhow\n"
-    "  -e, --end                 end where the inputs do, of a topic too\n"
+    "  -e, --exit                end where the inputs do, of a topic too\n"
     "      --from PLACE          begin in a topic of inputs at its 'beginning' or 'end', at an\n"
     "                            OFFSET of each partition, or at @TIME\n"
     "      --wait SECONDS        after the acknowledgement, wait for the outcome and print it\n"
@@ -114,7 +114,7 @@ static void parse_options(struct submitter *submitter, int argc, char **argv)
         {"input", required_argument, NULL, 'i'},
         {"output", required_argument, NULL, 'o'},
         {"follow", no_argument, NULL, 'f'},
-        {"end", no_argument, NULL, 'e'},
+        {"exit", no_argument, NULL, 'e'},
         {"from", required_argument, NULL, OPTION_FROM},
         {"wait", required_argument, NULL, OPTION_WAIT},
         {"view", required_argument, NULL, OPTION_VIEW},
