@@ -22,6 +22,15 @@ submit() {
     printf '{"value":%s}\n' "$@" | calc-submit -o kafka: >acks
 }
 
+outcomes_are_as_many() {
+    [ "$(read_topic "$KAFKA_EVENTS_TOPICS" | wc -l)" -eq \
+        "$(read_topic "$KAFKA_COMMANDS_TOPICS" | wc -l)" ]
+}
+
+ended() {
+    ! kill -0 "$1" 2>/dev/null
+}
+
 @test "outcomes go to their command's partition, with the value's id as key and the position" {
     make_topics 4
     submit 1 2 3 4 5 6 7 8
@@ -139,6 +148,37 @@ submit() {
     status_of 0 start -e
     check_topics
     [ "$(read_topic "$KAFKA_REJECTIONS_TOPICS" | jq -r .reason)" = malformed ]
+}
+
+@test "a record that is too long is malformed, first and last, and the state knows it again" {
+    make_topics 1
+    head -c 70000 /dev/zero | tr '\0' x | write_topic "$KAFKA_COMMANDS_TOPICS"
+    status_of 0 start -e
+    status_of 0 start -e
+    submit 7
+    head -c 65537 /dev/zero | tr '\0' y | write_topic "$KAFKA_COMMANDS_TOPICS"
+    status_of 0 start -e
+    status_of 0 start -e
+    check_topics
+    [ "$(read_topic "$KAFKA_REJECTIONS_TOPICS" | wc -l)" -eq 2 ]
+}
+
+@test "SIGTERM ends it in time though the broker is away or hangs" {
+    make_topics 4
+    for how in kill pause; do
+        submit 1 2 3
+        background calc-handle -i kafka: -o kafka: -r kafka: --state state
+        pid=${started[-1]}
+        until_true 30 outcomes_are_as_many
+        "$kafka" "$how" "$KAFKA_DIR"
+        kill "$pid"
+        until_true 20 ended "$pid"
+        status_of 0 wait "$pid"
+        [ "$how" != pause ] || "$kafka" resume "$KAFKA_DIR"
+        "$kafka" start "$KAFKA_DIR" >address
+    done
+    status_of 0 start -e
+    check_topics
 }
 
 @test "a second handler on the same state, or under the same name, ends with 75" {

@@ -33,6 +33,7 @@ struct handler {
     struct emission emission;
     int batch;             /* the one at hand: its number modulo STATE_BATCHES */
     bool until_end, assigned;
+    bool unknown; /* whether the last batch was committed */
     int lock;
     char state[PATH_MAX], instance[256];
 };
@@ -202,6 +203,7 @@ static int settle(struct handler *handler, bool seek, struct error *error)
     bool committing = handler->emission.committing;
     int result = emission_wait(&handler->emission, error);
 
+    handler->unknown = result < 0;
     if (result == 0 && go_back(handler, seek, error) < 0)
         return -1;
     for (int32_t i = 0; result > 0 && committing && i < handler->topics.count; i++)
@@ -307,6 +309,7 @@ static int give_back(struct handler *handler, struct error *error)
 {
     if (leave_all(handler, true, error) < 0)
         return -1;
+    handler->assigned = false;
     diag_info("our partitions are given back");
     return kafka_processor_stop(handler->topics.processor, error);
 }
@@ -366,7 +369,9 @@ static int run(struct handler *handler, struct error *error)
     int64_t busy_ms = clock_ms();
 
     while (!stop_asked()) {
-        int result, event = kafka_processor_poll(handler->topics.processor, POLL_MS, error);
+        bool ends = handler->until_end && is_done(handler, error) > 0;
+        int event = kafka_processor_poll(handler->topics.processor, ends ? 0 : POLL_MS, error);
+        int result;
         bool idle = event == PROCESSOR_NOTHING && clock_ms() - busy_ms >= IDLE_MS;
         if (event < 0)
             return -1;
@@ -382,15 +387,6 @@ static int run(struct handler *handler, struct error *error)
     return settle(handler, false, error) < 0 ? -1 : 0;
 }
 
-/* Whether it isn't known of some batch if it was committed. */
-static bool has_open(const struct handler *handler)
-{
-    for (int32_t i = 0; handler->partitions && i < handler->topics.count; i++)
-        if (handler->partitions[i].ours && handler->partitions[i].state.open)
-            return true;
-    return false;
-}
-
 int handle_topics(const struct handle_options *options, struct error *error)
 {
     struct handler handler = {.until_end = !options->follow, .lock = -1};
@@ -400,8 +396,8 @@ int handle_topics(const struct handle_options *options, struct error *error)
     if (result == 0)
         result = run(&handler, error);
     if (handler.emission.committing) /* something else failed meanwhile */
-        emission_wait(&handler.emission, &second);
-    if (result < 0 && stop_asked() && error->status == EX_TEMPFAIL && !has_open(&handler))
+        handler.unknown = emission_wait(&handler.emission, &second) < 0;
+    if (result < 0 && stop_asked() && error->status == EX_TEMPFAIL && !handler.unknown)
         result = 0; /* it was waiting for an answer when it was told to stop */
     if (leave_all(&handler, result == 0, &second) < 0 && result == 0) {
         *error = second;

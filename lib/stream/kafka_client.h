@@ -20,6 +20,9 @@ struct kafka_property {
 
 enum kafka_client { KAFKA_PRODUCER, KAFKA_CONSUMER };
 
+/* What rd_kafka_seek_partitions() takes for ten seconds: before 2.1 it took microseconds. */
+#define KAFKA_SEEK_WAIT (rd_kafka_version() < 0x020100ff ? 10000 * 1000 : 10000)
+
 /* A configuration: the defaults of all our clients, then `defaults` (which the user may change), then
  * the user's, then `fixed`. Both lists end with a NULL name and may be NULL. The caller may set
  * callbacks and gives it to kafka_new(). NULL with EX_CONFIG if librdkafka refuses a property. */

@@ -17,10 +17,11 @@ struct kafka_reading {
     struct kafka_cursor *cursor;
     rd_kafka_topic_t *topic;
     int32_t partition;
+    int64_t high;                /* its end can't lie before */
     rd_kafka_message_t *message; /* the one that was returned last */
 };
 
-enum { SLICE_MS = 100 };
+enum { SLICE_MS = 100, ASK_MS = 1000 };
 
 int kafka_cursor_open(bool (*give_up)(void), struct kafka_cursor **out, struct error *error)
 {
@@ -63,13 +64,14 @@ void kafka_cursor_close(struct kafka_cursor *cursor)
 }
 
 int kafka_reading_start(struct kafka_cursor *cursor, const char *topic, int32_t partition,
-                        uint64_t offset, struct kafka_reading **out, struct error *error)
+                        uint64_t offset, uint64_t known_high, struct kafka_reading **out,
+                        struct error *error)
 {
     struct kafka_reading *reading = calloc(1, sizeof *reading);
 
     if (!reading)
         return error_memory(error);
-    *reading = (struct kafka_reading){.cursor = cursor, .partition = partition};
+    *reading = (struct kafka_reading){.cursor = cursor, .partition = partition, .high = (int64_t)known_high};
     reading->topic = rd_kafka_topic_new(cursor->client, topic, NULL);
     if (reading->topic && rd_kafka_consume_start(reading->topic, partition, (int64_t)offset) == 0) {
         *out = reading;
@@ -102,7 +104,7 @@ static bool is_stable(const struct kafka_reading *reading, int64_t end)
     return rd_kafka_get_watermark_offsets(reading->cursor->client,
                                           rd_kafka_topic_name(reading->topic), reading->partition,
                                           &low, &high) == 0 &&
-           end >= high;
+           end >= high && end >= reading->high;
 }
 
 /* What a message without a record says: 0 the end, 1 nothing yet, -1. */
@@ -137,6 +139,20 @@ static void describe(const rd_kafka_message_t *message, struct kafka_entry *foun
         kafka_header_read(message, &found->position_partition, &found->position);
 }
 
+/* It took too long. */
+static int no_end(const struct kafka_reading *reading, int64_t end, struct error *error)
+{
+    const char *topic = rd_kafka_topic_name(reading->topic);
+
+    if (end < 0)
+        return error_set(error, EX_TEMPFAIL, "Kafka at %s: no answer about topic %s, partition %d",
+                         kafka_brokers(), topic, (int)reading->partition);
+    return error_set(error, EX_TEMPFAIL,
+                     "Kafka at %s: topic %s, partition %d: a transaction is open from %lld on; one "
+                     "that doesn't end can be found and aborted by kafka-transactions.sh",
+                     kafka_brokers(), topic, (int)reading->partition, (long long)end);
+}
+
 int kafka_reading_next(struct kafka_reading *reading, int timeout_ms, struct kafka_entry *found,
                        struct error *error)
 {
@@ -163,10 +179,7 @@ int kafka_reading_next(struct kafka_reading *reading, int timeout_ms, struct kaf
             return 0; /* what was open was aborted before anything was written behind it */
         }
         if (clock_ms() >= deadline || (cursor->give_up && cursor->give_up()))
-            return error_set(error, EX_TEMPFAIL,
-                             "Kafka at %s: no answer about topic %s, partition %d",
-                             kafka_brokers(), rd_kafka_topic_name(reading->topic),
-                             (int)reading->partition);
+            return no_end(reading, end, error);
     }
 }
 
@@ -194,20 +207,39 @@ static int read_to_end(struct kafka_reading *reading, int timeout_ms, struct kaf
     return 1;
 }
 
+/* Where a partition begins (RD_KAFKA_OFFSET_BEGINNING) or ends (RD_KAFKA_OFFSET_END). Asked as for a
+ * time: rd_kafka_query_watermark_offsets() doesn't heed its time-out before 2.3. */
+static rd_kafka_resp_err_t ask_offset(struct kafka_cursor *cursor, const char *topic,
+                                      int32_t partition, int64_t which, uint64_t *offset)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *asked = rd_kafka_topic_partition_list_add(list, topic, partition);
+    rd_kafka_resp_err_t code;
+
+    asked->offset = which;
+    code = rd_kafka_offsets_for_times(cursor->client, list, ASK_MS);
+    if (!code)
+        code = list->elems[0].err;
+    if (!code && list->elems[0].offset < 0)
+        code = RD_KAFKA_RESP_ERR__NO_OFFSET;
+    if (!code)
+        *offset = (uint64_t)list->elems[0].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    return code;
+}
+
 int kafka_cursor_bounds(struct kafka_cursor *cursor, const char *topic, int32_t partition,
                         int timeout_ms, uint64_t *low, uint64_t *high, struct error *error)
 {
-    int64_t first, last, deadline = clock_ms() + timeout_ms;
+    int64_t deadline = clock_ms() + timeout_ms;
     rd_kafka_resp_err_t code;
 
     do {
-        code = rd_kafka_query_watermark_offsets(cursor->client, topic, partition, &first, &last,
-                                                timeout_ms < 2000 ? timeout_ms : 2000);
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            *low = (uint64_t)first;
-            *high = (uint64_t)last;
+        code = ask_offset(cursor, topic, partition, RD_KAFKA_OFFSET_BEGINNING, low);
+        if (!code)
+            code = ask_offset(cursor, topic, partition, RD_KAFKA_OFFSET_END, high);
+        if (!code)
             return 0;
-        }
         rd_kafka_poll(cursor->client, 10); /* a leader that is being chosen answers at once */
     } while (clock_ms() < deadline && !(cursor->give_up && cursor->give_up()));
     return kafka_error(error, EX_TEMPFAIL, code, topic);
@@ -228,7 +260,7 @@ int kafka_cursor_last(struct kafka_cursor *cursor, const char *topic, int32_t pa
         from = high - low > tail ? high - tail : low;
         kafka_reading_stop(*reading);
         *reading = NULL;
-        if (kafka_reading_start(cursor, topic, partition, from, reading, error) < 0)
+        if (kafka_reading_start(cursor, topic, partition, from, high, reading, error) < 0)
             return -1;
         result = read_to_end(*reading, timeout_ms, found, error);
         if (result != 0 || from == low)

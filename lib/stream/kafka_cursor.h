@@ -30,10 +30,12 @@ void kafka_cursor_close(struct kafka_cursor *cursor);
 int kafka_cursor_bounds(struct kafka_cursor *cursor, const char *topic, int32_t partition,
                         int timeout_ms, uint64_t *low, uint64_t *high, struct error *error);
 
-/* Begins to read a partition at an offset. Fetching goes on in the background: start several, then
+/* Begins to read a partition at an offset. Its end is known not to lie before `high`: a broker that has
+ * just begun to lead it may still tell less. Fetching goes on in the background: start several, then
  * look at each. A partition can be read once at a time. NULL can be stopped. */
 int kafka_reading_start(struct kafka_cursor *cursor, const char *topic, int32_t partition,
-                        uint64_t offset, struct kafka_reading **reading, struct error *error);
+                        uint64_t offset, uint64_t high, struct kafka_reading **reading,
+                        struct error *error);
 void kafka_reading_stop(struct kafka_reading *reading);
 
 /* The next record: 1; 0 at the end, when no transaction is open on the partition any more (what an

@@ -298,6 +298,8 @@ int kafka_processor_start(struct kafka_processor *processor, const uint64_t *off
     processor->event = PROCESSOR_NOTHING;
     for (size_t i = 0; i < processor->partition_count; i++)
         processor->shares[i] = (struct kafka_share){0};
+    if (!code && !processor->member)
+        code = RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
     return code ? kafka_error(error, EX_TEMPFAIL, code, "can't take partitions") : 0;
 }
 
@@ -320,7 +322,7 @@ int kafka_processor_seek(struct kafka_processor *processor, int32_t partition, u
 
     rd_kafka_topic_partition_list_add(list, processor->commands, partition)->offset =
         (int64_t)offset;
-    failed = rd_kafka_seek_partitions(processor->consumer, list, KAFKA_WAIT_MS);
+    failed = rd_kafka_seek_partitions(processor->consumer, list, KAFKA_SEEK_WAIT);
     if (failed) {
         code = rd_kafka_error_code(failed);
         rd_kafka_error_destroy(failed);
@@ -350,6 +352,9 @@ int kafka_processor_committed(struct kafka_processor *processor, int64_t *offset
         rd_kafka_topic_partition_list_destroy(list);
         if (!code)
             return 0;
+        if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
+            code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+            return kafka_error(error, EX_CONFIG, code, "can't read committed offsets");
         if (clock_ms() >= deadline || kafka_must_stop(processor))
             return kafka_error(error, EX_TEMPFAIL, code, "no answer about committed offsets");
     }

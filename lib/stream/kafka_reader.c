@@ -296,7 +296,7 @@ static int kafka_seek(struct reader *reader, int32_t number, uint64_t offset, st
     drop_fetched(kafka, number);
     list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, kafka->topic, number)->offset = (int64_t)offset;
-    failed = rd_kafka_seek_partitions(kafka->client, list, KAFKA_PATIENCE * KAFKA_ANSWER_MS);
+    failed = rd_kafka_seek_partitions(kafka->client, list, KAFKA_SEEK_WAIT);
     code = failed ? rd_kafka_error_code(failed) : list->elems[0].err;
     rd_kafka_error_destroy(failed);
     rd_kafka_topic_partition_list_destroy(list);

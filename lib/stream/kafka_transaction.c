@@ -228,10 +228,13 @@ int kafka_processor_abort(struct kafka_processor *processor, struct error *error
 {
     int result;
 
-    do
-        result = judge(processor, rd_kafka_abort_transaction(processor->producer, KAFKA_WAIT_MS),
-                       "can't abort a transaction", error);
-    while (result > 0 && !kafka_must_stop(processor));
+    while ((result = judge(processor,
+                           rd_kafka_abort_transaction(processor->producer, KAFKA_WAIT_MS),
+                           "can't abort a transaction", error)) > 0 &&
+           !kafka_must_stop(processor))
+        rd_kafka_poll(processor->producer, 100);
+    if (result > 0)
+        error->status = EX_TEMPFAIL;
     return result == 0 ? 0 : -1;
 }
 
