@@ -13,20 +13,6 @@ teardown() {
     fi
 }
 
-# The walk of the README.
-walk() {
-    local location value
-    location=$(curl -sf -D- -o created -d '{"value": 2}' -H "Content-Type: application/json" \
-        -X POST "$url/values" | tr -d '\r' | sed -n 's/^location: //Ip')
-    value=$(jq -r . created)
-    [ "$location" = "${url#http://127.0.0.1:"$CALC_PORT"}/values/$value" ]
-    curl -sf -d '{"operation": "ADD", "value": 2}' -H "Content-Type: application/json" \
-        -X PUT "$url/values/$value"
-    curl -sf -d '{"operation": "MULTIPLY", "value": 3}' -H "Content-Type: application/json" \
-        -X PUT "$url/values/$value"
-    until_true 10 value_is "$url/values/$value" '{"value":12.0}'
-}
-
 walk_behind() {
     start "$1"
     walk
@@ -34,14 +20,8 @@ walk_behind() {
 
 table_behind() {
     start "$1"
-    python3 "$here/run.py" --server "$server" --accepted accepted "$url" "$here/requests.jsonl" \
-        >table || {
-        awk '/^ok/ { wrong = 0 } /^not ok/ { wrong = 1 } wrong' table
-        return 1
-    }
-    # what was accepted, and nothing else, is in the log
-    diff <(LC_ALL=C sort accepted) <(ids_in_log)
-    [ "$(grep -c '"actor"' commands)" -eq 0 ]
+    request_table
+    only_accepted_are_in_log
 }
 
 # 503 says that nothing was done; it ends with its cause, and nobody restarts anything.

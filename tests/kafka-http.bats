@@ -57,44 +57,38 @@ commands_are() {
         jq -r '"\(.action):\(.data.operation // ""):\(.data.value)"' | sort_creates)
 }
 
-walk() {
-    [ "$(send POST /values '{"value": 2}')" = 202 ]
-    value=$(jq -r . answer)
-    [ "$(header Location)" = "${mount-}/values/$value" ]
-    [ "$(send PUT "/values/$value" '{"operation": "ADD", "value": 2}')" = 202 ]
-    [ "$(send POST "/values/$value" '{"operation": "MULTIPLY", "value": 3}')" = 202 ]
-    commands_are CreateValue::2 UpdateValue:ADD:2 UpdateValue:MULTIPLY:3
-    [ "$(read_topic_full "$KAFKA_COMMANDS_TOPICS" | cut -f 3 | sort -u)" = "$value" ]
-    header Link | grep -q "/values/$value/commands/$(read_topic "$KAFKA_COMMANDS_TOPICS" | tail -n 1 | jq -r .id)>"
-    [ "$(send POST /values '{"value": "x"}')" = 400 ]
+# behind NAME [CONFIGURATION]: the README's walk, and the table of requests, all the way to the view.
+behind() {
+    start "$@"
+    walk
+    read_topic_full "$KAFKA_COMMANDS_TOPICS" >records
+    [ "$(cut -f 3 records | sort -u)" = "$(jq -r . created)" ]
+    [ "$(cut -f 5 records | jq -r .action | paste -sd ' ')" = "CreateValue UpdateValue UpdateValue" ]
+    cut -f 5 records | jq -r .id >walked
+    request_table
+    cat walked >>accepted
+    read_topic "$KAFKA_COMMANDS_TOPICS" >commands
+    only_accepted_are_in_log
 }
 
-@test "behind lighttpd, as plain CGI, what is accepted is in the topic" {
-    mount=/calc
-    start_server lighttpd-cgi "$(uncommented lighttpd-cgi)"
-    walk
+@test "behind lighttpd, as plain CGI, the walk and the table of requests pass" {
+    behind lighttpd-cgi "$(uncommented lighttpd-cgi)"
 }
 
-@test "behind lighttpd, as FastCGI, what is accepted is in the topic" {
-    start_server lighttpd-fastcgi
-    walk
+@test "behind lighttpd, as FastCGI, the walk and the table of requests pass" {
+    behind lighttpd-fastcgi
 }
 
-@test "behind nginx, as FastCGI, what is accepted is in the topic" {
-    start_server nginx-fastcgi
-    walk
+@test "behind nginx, as FastCGI, the walk and the table of requests pass" {
+    behind nginx-fastcgi
 }
 
-@test "behind nginx and fcgiwrap, what is accepted is in the topic" {
-    mount=/calc
-    start_server nginx-fcgiwrap "$(uncommented nginx-fcgiwrap)"
-    walk
+@test "behind nginx and fcgiwrap, the walk and the table of requests pass" {
+    behind nginx-fcgiwrap "$(uncommented nginx-fcgiwrap)"
 }
 
-@test "behind Apache, what is accepted is in the topic" {
-    mount=/calc
-    start_server apache-cgi "$(uncommented apache-cgi)"
-    walk
+@test "behind Apache, the walk and the table of requests pass" {
+    behind apache-cgi "$(uncommented apache-cgi)"
 }
 
 @test "a broker that is away gives 503 with Retry-After in time, and is found when it comes" {
@@ -252,7 +246,6 @@ under_way() {
 }
 
 @test "a query is no command line" {
-    mount=/calc
     start_server apache-cgi "$(uncommented apache-cgi)"
     [ "$(curl -s -o answer -w '%{http_code}' "$url/values/$unknown?--help")" = 503 ] # there is no view
     [ "$(grep -c usage answer)" -eq 0 ]

@@ -56,8 +56,13 @@ be_nobody() {
     "${as_user[@]}" test -x "$cgi" || skip "as root, Apache needs a temporary folder open to others"
 }
 
-# Handler and projector, on the logs in the working folder.
+# Handler and projector, on the logs in the working folder; or on topics, with their state there.
 start_calculator() {
+    if [[ ${CALC_COMMANDS-} == kafka:* ]]; then
+        in_group "${as_user[@]}" calc-handle -i kafka: -o kafka: -r kafka: --state state
+        in_group "${as_user[@]}" calc-project -i kafka: -r kafka: --view view
+        return
+    fi
     in_group "${as_user[@]}" calc-handle -f -i commands -o events -r rejections
     in_group "${as_user[@]}" calc-project -f -i events -r rejections --view view
 }
@@ -175,5 +180,34 @@ value_is() {
 
 # The lines of commands that are in the log, as ids in order.
 ids_in_log() {
-    jq -r .id "${1:-commands}" | LC_ALL=C sort
+    jq -r .id commands | LC_ALL=C sort
+}
+
+# The walk of the README.
+walk() {
+    local location value
+    location=$(curl -sf -D- -o created -d '{"value": 2}' -H "Content-Type: application/json" \
+        -X POST "$url/values" | tr -d '\r' | sed -n 's/^location: //Ip')
+    value=$(jq -r . created)
+    [ "$location" = "${url#http://127.0.0.1:"$CALC_PORT"}/values/$value" ]
+    curl -sf -d '{"operation": "ADD", "value": 2}' -H "Content-Type: application/json" \
+        -X PUT "$url/values/$value"
+    curl -sf -d '{"operation": "MULTIPLY", "value": 3}' -H "Content-Type: application/json" \
+        -X PUT "$url/values/$value"
+    until_true 10 value_is "$url/values/$value" '{"value":12.0}'
+}
+
+# What is answered to each request of the table. Who was accepted is in ./accepted.
+request_table() {
+    python3 "$here/run.py" --server "$server" --accepted accepted "$url" "$here/requests.jsonl" \
+        >table || {
+        awk '/^ok/ { wrong = 0 } /^not ok/ { wrong = 1 } wrong' table
+        return 1
+    }
+}
+
+# What was accepted, and nothing else, is in the log.
+only_accepted_are_in_log() {
+    diff <(LC_ALL=C sort accepted) <(ids_in_log)
+    [ "$(grep -c '"actor"' commands)" -eq 0 ]
 }
