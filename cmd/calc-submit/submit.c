@@ -111,13 +111,18 @@ static int take_line(struct submitter *submitter, const struct line *line, struc
 static void acknowledge(struct submitter *submitter, const struct pending *pending,
                         const char *position)
 {
-    char id[ID_TEXT], value_id[ID_TEXT];
+    struct buffer *out = writer_batch(submitter->acknowledgements);
+    char id[ID_TEXT];
 
+    buffer_append_text(out, "{\"id\":\""); /* printf would show among many */
     id_write(&pending->id, id);
-    id_write(&pending->value_id, value_id);
-    buffer_printf(writer_batch(submitter->acknowledgements),
-                  "{\"id\":\"%.36s\",\"value_id\":\"%.36s\",\"position\":\"%s\"}\n", id,
-                  value_id, position);
+    buffer_append(out, id, sizeof id);
+    buffer_append_text(out, "\",\"value_id\":\"");
+    id_write(&pending->value_id, id);
+    buffer_append(out, id, sizeof id);
+    buffer_append_text(out, "\",\"position\":\"");
+    buffer_append_text(out, position);
+    buffer_append_text(out, "\"}\n");
     submitter->appended = true;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "stream/kafka_client.h"
+#include "stream/kafka_record.h"
 #include "stream/writer.h"
 
 enum {
@@ -24,7 +25,8 @@ struct kafka_writer {
     rd_kafka_topic_t *topic;
     int32_t partitions;
     int64_t timeout_ms;  /* 0: none */
-    int64_t progress_ms; /* when something was delivered, or put into an empty queue */
+    int64_t progress_ms; /* when something was put into an empty queue, or was seen to be delivered: */
+    bool progressed;     /* something was, since that was looked at */
     size_t waiting;      /* records without a delivery report */
     bool failed;         /* a record failed: nothing is sent any more */
     struct error error;  /* why the first one did */
@@ -85,7 +87,7 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     record->delivery = delivery_of(message);
     kafka->waiting--;
     if (!message->err)
-        kafka->progress_ms = clock_ms();
+        kafka->progressed = true;
     else if (rd_kafka_fatal_error(client, reason, sizeof reason))
         fail(writer, index, message->err, reason);
     else
@@ -94,8 +96,11 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
 
 /* --- writing --- */
 
-static bool is_late(const struct kafka_writer *kafka)
+static bool is_late(struct kafka_writer *kafka)
 {
+    if (kafka->progressed)
+        kafka->progress_ms = clock_ms();
+    kafka->progressed = false;
     return kafka->timeout_ms && clock_ms() - kafka->progress_ms >= kafka->timeout_ms;
 }
 
@@ -208,8 +213,7 @@ static void write_position(const struct writer_record *record, char text[STREAM_
     if ((int64_t)record->offset < 0)
         snprintf(text, STREAM_POSITION_TEXT, "%d:?", (int)record->partition);
     else
-        snprintf(text, STREAM_POSITION_TEXT, "%d:%llu", (int)record->partition,
-                 (unsigned long long)record->offset);
+        kafka_position_write(record->partition, record->offset, text);
 }
 
 /* --- opening --- */
