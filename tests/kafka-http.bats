@@ -170,7 +170,7 @@ END
     start_server nginx-fastcgi
     post_many 0 200
     "$kafka" pause "$KAFKA_DIR"
-    background post_many 1000 100
+    background post_many 1000 32
     wait "${started[-1]}"
     "$kafka" resume "$KAFKA_DIR"
     until_true 20 accepts 9999
