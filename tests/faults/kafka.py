@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-from kafka_parts import SESSION, TRANSACTION, Cluster, World
+from kafka_parts import SESSION, Cluster, World
 from parts import BIN, Failure
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../kafka"))
@@ -86,6 +86,20 @@ def kill_broker(world):
     world.recovered("the broker's start")
 
 
+def pause_broker(world):
+    """The broker is stopped: records aren't delivered in time, or the handler takes its session for
+    lost, or both."""
+    world.handler("a", "message.timeout.ms=1200").join()
+    world.recovered("the start")
+    for _ in range(2):
+        world.sleep(world.rng.random() * 0.3)
+        world.cluster.kafka("pause")
+        world.stats["pauses of the broker"] += 1
+        world.sleep(1 + world.rng.random() * 3)
+        world.cluster.kafka("resume")
+        world.recovered("a pause of the broker")
+
+
 def kill_one_of_three(world):
     """One of three brokers, of which two are enough."""
     world.until("all replicas are in sync", world.cluster.in_sync)
@@ -101,23 +115,23 @@ def kill_one_of_three(world):
 
 
 def abort(world):
-    """Transactions that can't be committed: fenced by a second producer; their records not delivered in
-    time; given up by the coordinator."""
-    handler = world.handler("a", "message.timeout.ms=1200")
+    """Transactions that can't be committed: fenced by a second producer; given up by the coordinator,
+    because the handler was stopped, but not so long that others take its partitions."""
+    handler = world.handler("a", "transaction.timeout.ms=1500", "session.timeout.ms=20000")
     handler.join()
     world.recovered("the start")
-    for _ in range(3):
+    for _ in range(2):
         world.sleep(world.rng.random() * 0.3)
         protocol.fence(world.cluster.brokers, f"{world.topics.group}.{handler.name}")
         world.stats["fenced"] += 1
         world.recovered("being fenced")
-    for pause in (2.5, TRANSACTION + 1):
+    for _ in range(2):
         world.sleep(world.rng.random() * 0.3)
-        world.cluster.kafka("pause")
-        world.stats["pauses of the broker"] += 1
-        world.sleep(pause)
-        world.cluster.kafka("resume")
-        world.recovered(f"a pause of {pause:.1f} s")
+        if handler.signal(signal.SIGSTOP):
+            world.stats["stops"] += 1
+        world.sleep(2.5)
+        handler.resume()
+        world.recovered("a stop of the handler")
 
 
 def end_somehow(world, handler):
@@ -163,8 +177,8 @@ def lose_both(world):
 
 
 FAULTS = {function.__name__.replace("_", "-"): function for function in (
-    kill_handler, join_leave, stop_cont, kill_broker, kill_one_of_three, abort, lose_state, lose_offsets, lose_both)}
-ROUGH = ("kill-broker", "kill-one-of-three", "abort")  # writers, too, may fail
+    kill_handler, join_leave, stop_cont, kill_broker, pause_broker, kill_one_of_three, abort, lose_state, lose_offsets, lose_both)}
+ROUGH = ("kill-broker", "pause-broker", "kill-one-of-three")  # writers, too, may fail
 
 
 class Loop:
