@@ -79,9 +79,9 @@ class Server:
 
     def rate(self):
         """POSTs a second."""
-        with open("run/body", "w", encoding="utf-8") as body:
+        with open("run/post.json", "w", encoding="utf-8") as body:
             body.write('{"value":7}')
-        told = subprocess.run(["ab", "-q", "-k", "-c", str(CONNECTIONS), "-n", str(POSTS), "-p", "run/body", "-T",
+        told = subprocess.run(["ab", "-q", "-k", "-c", str(CONNECTIONS), "-n", str(POSTS), "-p", "run/post.json", "-T",
                                "application/json", self.url], check=True, text=True, stdout=subprocess.PIPE).stdout
         if "Non-2xx" in told:
             raise RuntimeError("not every POST was accepted")
