@@ -9,27 +9,47 @@ struct gathered {
     bool has_key;
 };
 
+struct reached {
+    uint64_t next;
+    int32_t partition;
+};
+
 void emission_release(struct emission *emission)
 {
-    buffer_release(&emission->outcomes);
-    buffer_release(&emission->text);
+    for (int i = 0; i < 2; i++) {
+        buffer_release(&emission->batches[i].outcomes);
+        buffer_release(&emission->batches[i].text);
+        buffer_release(&emission->batches[i].offsets);
+    }
+}
+
+static struct emission_batch *gathering(struct emission *emission)
+{
+    return &emission->batches[emission->gathering];
+}
+
+static void clear(struct emission_batch *batch)
+{
+    batch->outcomes.len = 0;
+    batch->text.len = 0;
+    batch->offsets.len = 0;
 }
 
 void emission_clear(struct emission *emission)
 {
-    emission->outcomes.len = 0;
-    emission->text.len = 0;
+    clear(gathering(emission));
 }
 
 bool emission_has_any(const struct emission *emission)
 {
-    return emission->outcomes.len > 0;
+    return emission->batches[emission->gathering].outcomes.len > 0;
 }
 
 void emission_add(struct emission *emission, enum kafka_role role,
                   const struct kafka_command *command, const void *key, size_t key_len,
                   const void *data, size_t len)
 {
+    struct emission_batch *batch = gathering(emission);
     struct gathered gathered = {.outcome = {.role = role,
                                             .partition = command->line.partition,
                                             .key_len = key_len,
@@ -37,55 +57,71 @@ void emission_add(struct emission *emission, enum kafka_role role,
                                 .has_key = key != NULL};
 
     memcpy(gathered.outcome.position, command->position, sizeof command->position);
-    gathered.key = emission->text.len;
-    buffer_append(&emission->text, key, key_len);
-    gathered.data = emission->text.len;
-    buffer_append(&emission->text, data, len);
-    buffer_append(&emission->outcomes, &gathered, sizeof gathered);
+    gathered.key = batch->text.len;
+    buffer_append(&batch->text, key, key_len);
+    gathered.data = batch->text.len;
+    buffer_append(&batch->text, data, len);
+    buffer_append(&batch->outcomes, &gathered, sizeof gathered);
 }
 
-int emission_begin(struct emission *emission, struct error *error)
+void emission_reached(struct emission *emission, int32_t partition, uint64_t next)
 {
-    struct gathered *gathered = (struct gathered *)emission->outcomes.data;
-    size_t count = emission->outcomes.len / sizeof *gathered;
+    struct reached reached = {next, partition};
 
-    if (emission->outcomes.failed || emission->text.failed)
-        return error_memory(error);
-    if (kafka_processor_begin(emission->processor, error) < 0)
-        return -1;
-    for (size_t i = 0; i < count; i++) {
+    buffer_append(&gathering(emission)->offsets, &reached, sizeof reached);
+}
+
+/* --- on its way --- */
+
+static void put_all(struct kafka_processor *processor, const struct emission_batch *batch)
+{
+    struct gathered *gathered = (struct gathered *)batch->outcomes.data;
+    const struct reached *reached = (const struct reached *)batch->offsets.data;
+
+    for (size_t i = 0; i < batch->outcomes.len / sizeof *gathered; i++) {
         struct kafka_outcome *outcome = &gathered[i].outcome;
         if (gathered[i].has_key)
-            outcome->key = emission->text.data + gathered[i].key;
-        outcome->data = emission->text.data + gathered[i].data;
-        kafka_processor_put(emission->processor, outcome);
+            outcome->key = batch->text.data + gathered[i].key;
+        outcome->data = batch->text.data + gathered[i].data;
+        kafka_processor_put(processor, outcome);
     }
-    emission_clear(emission);
-    return 0;
+    for (size_t i = 0; i < batch->offsets.len / sizeof *reached; i++)
+        kafka_processor_done(processor, reached[i].partition, reached[i].next);
 }
 
-static void *commit(void *argument)
+static void *send_batch(void *argument)
 {
     struct emission *emission = argument;
+    struct emission_batch *batch = &emission->batches[!emission->gathering];
 
-    emission->result = kafka_processor_commit(emission->processor, &emission->error);
+    emission->result = kafka_processor_begin(emission->processor, &emission->error);
+    if (emission->result == 0) {
+        put_all(emission->processor, batch);
+        emission->result = kafka_processor_commit(emission->processor, &emission->error);
+    }
+    clear(batch);
     return NULL;
 }
 
-int emission_commit(struct emission *emission, struct error *error)
+int emission_send(struct emission *emission, struct error *error)
 {
-    if (pthread_create(&emission->thread, NULL, commit, emission) != 0)
+    const struct emission_batch *batch = gathering(emission);
+
+    if (batch->outcomes.failed || batch->text.failed || batch->offsets.failed)
+        return error_memory(error);
+    emission->gathering = !emission->gathering;
+    if (pthread_create(&emission->thread, NULL, send_batch, emission) != 0)
         return error_set(error, EX_TEMPFAIL, "can't start a thread");
-    emission->committing = true;
+    emission->sending = true;
     return 0;
 }
 
 int emission_wait(struct emission *emission, struct error *error)
 {
-    if (!emission->committing)
+    if (!emission->sending)
         return 1;
     pthread_join(emission->thread, NULL);
-    emission->committing = false;
+    emission->sending = false;
     if (emission->result < 0)
         *error = emission->error;
     return emission->result;

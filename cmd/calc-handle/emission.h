@@ -1,5 +1,5 @@
-/* The outcomes of a batch on their way out: they are gathered while the batch before is committed, then
- * put into a transaction, which a thread commits while the next batch is decided. */
+/* The outcomes of a batch on their way out: they are gathered while the batch is decided, then a thread
+ * puts them into a transaction and commits it, while the next batch is decided. */
 #ifndef CALC_HANDLE_EMISSION_H
 #define CALC_HANDLE_EMISSION_H
 
@@ -8,14 +8,21 @@
 #include "base/buffer.h"
 #include "stream/kafka_processor.h"
 
+/* What one transaction is made of. */
+struct emission_batch {
+    struct buffer outcomes; /* of struct gathered */
+    struct buffer text;     /* their keys and their lines */
+    struct buffer offsets;  /* of struct reached: how far commands are handled with it */
+};
+
 /* Zeroed, with the processor set, it is empty. */
 struct emission {
     struct kafka_processor *processor;
-    struct buffer outcomes; /* of struct gathered */
-    struct buffer text;     /* their keys and their lines */
+    struct emission_batch batches[2];
+    int gathering; /* which of them is; the other one is on its way */
     pthread_t thread;
-    bool committing;
-    int result; /* of the commit */
+    bool sending;
+    int result; /* of the thread */
     struct error error;
 };
 
@@ -26,18 +33,19 @@ void emission_add(struct emission *emission, enum kafka_role role,
                   const struct kafka_command *command, const void *key, size_t key_len,
                   const void *data, size_t len);
 
+/* Says that `next` is the next command of a partition when what was gathered is committed. */
+void emission_reached(struct emission *emission, int32_t partition, uint64_t next);
+
 /* Forgets what was gathered. */
 void emission_clear(struct emission *emission);
 
-/* Whether anything was gathered. */
+/* Whether any outcome was gathered. */
 bool emission_has_any(const struct emission *emission);
 
-/* Begins a transaction and puts what was gathered into it. The caller may add offsets to it
- * (kafka_processor_done), and lets it be committed: by a thread. Nothing else may be under way. */
-int emission_begin(struct emission *emission, struct error *error);
-int emission_commit(struct emission *emission, struct error *error);
+/* Sends what was gathered on its way, in a transaction of its own. Nothing else may be under way. */
+int emission_send(struct emission *emission, struct error *error);
 
-/* Waits for the commit that is under way: 1 done (or nothing was), 0 aborted, -1. */
+/* Waits for what is under way: 1 committed (or nothing was), 0 aborted, -1. */
 int emission_wait(struct emission *emission, struct error *error);
 
 #endif

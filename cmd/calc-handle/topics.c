@@ -141,7 +141,8 @@ static int open_all(struct handler *handler, const struct handle_options *option
 
 /* --- batches ---
  *
- * A batch is decided while the one before is committed. If that is aborted, both are taken back. */
+ * A batch is decided while the one before is produced and committed. If that is aborted, both are
+ * taken back. */
 
 /* Decides a command: its outcome is to be emitted, or is compared with what was. */
 static int handle(struct handler *handler, const struct kafka_command *command,
@@ -200,13 +201,13 @@ static int go_back(struct handler *handler, bool seek, struct error *error)
 /* Waits for the batch that is being committed: 1 when it is, or none was; 0 if we went back; -1. */
 static int settle(struct handler *handler, bool seek, struct error *error)
 {
-    bool committing = handler->emission.committing;
+    bool sending = handler->emission.sending;
     int result = emission_wait(&handler->emission, error);
 
     handler->unknown = result < 0;
     if (result == 0 && go_back(handler, seek, error) < 0)
         return -1;
-    for (int32_t i = 0; result > 0 && committing && i < handler->topics.count; i++)
+    for (int32_t i = 0; result > 0 && sending && i < handler->topics.count; i++)
         partition_keep(&handler->partitions[i], !handler->batch);
     return result;
 }
@@ -220,22 +221,20 @@ static bool has_news(const struct handler *handler, int32_t number)
            partition->position.next > partition->resume;
 }
 
-/* Emits the batch at hand, and lets it be committed. What was only compared has nothing to commit. */
+/* Sends the batch at hand on its way. What was only compared has nothing to commit. */
 static int emit(struct handler *handler, struct error *error)
 {
-    struct topics *topics = &handler->topics;
     bool any = emission_has_any(&handler->emission);
 
-    for (int32_t i = 0; i < topics->count && !any; i++)
-        any = has_news(handler, i);
-    if (any && emission_begin(&handler->emission, error) < 0)
+    for (int32_t i = 0; i < handler->topics.count; i++) {
+        if (!has_news(handler, i))
+            continue;
+        emission_reached(&handler->emission, i, handler->partitions[i].position.next);
+        any = true;
+    }
+    if (any && emission_send(&handler->emission, error) < 0)
         return -1;
-    for (int32_t i = 0; i < topics->count; i++)
-        if (any && has_news(handler, i))
-            kafka_processor_done(topics->processor, i, handler->partitions[i].position.next);
-    if (any && emission_commit(&handler->emission, error) < 0)
-        return -1;
-    for (int32_t i = 0; !any && i < topics->count; i++)
+    for (int32_t i = 0; !any && i < handler->topics.count; i++)
         partition_keep(&handler->partitions[i], handler->batch);
     handler->batch = !handler->batch;
     return 0;
@@ -395,7 +394,7 @@ int handle_topics(const struct handle_options *options, struct error *error)
 
     if (result == 0)
         result = run(&handler, error);
-    if (handler.emission.committing) /* something else failed meanwhile */
+    if (handler.emission.sending) /* something else failed meanwhile */
         handler.unknown = emission_wait(&handler.emission, &second) < 0;
     if (result < 0 && stop_asked() && error->status == EX_TEMPFAIL && !handler.unknown)
         result = 0; /* it was waiting for an answer when it was told to stop */
