@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *buffer_reserve(struct buffer *buffer, size_t more)
+char *buffer_grow(struct buffer *buffer, size_t more)
 {
     size_t cap = buffer->cap ? buffer->cap : 256;
     char *data;

@@ -14,9 +14,16 @@ struct buffer {
     bool failed;
 };
 
+/* Where buffer_reserve() has to get memory. */
+char *buffer_grow(struct buffer *buffer, size_t more);
+
 /* Room for `more` bytes behind the content: a pointer to it, or NULL when memory ran out. The
  * caller adds what it wrote to `len`. */
-char *buffer_reserve(struct buffer *buffer, size_t more);
+static inline char *buffer_reserve(struct buffer *buffer, size_t more)
+{
+    return more <= buffer->cap - buffer->len && !buffer->failed ? buffer->data + buffer->len
+                                                                : buffer_grow(buffer, more);
+}
 
 void buffer_append(struct buffer *buffer, const void *data, size_t len);
 void buffer_append_text(struct buffer *buffer, const char *text);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digits.h"
 #include "base/pow10.h"
 
 static bool is_digit(char c)
@@ -138,24 +139,25 @@ static uint64_t shortest(uint64_t fraction, int biased, int *exponent)
     return s + (middle > 4 * s + 2 || (middle == 4 * s + 2 && s % 2));
 }
 
-/* Decimal digits of a number, without leading zeros; returns how many. */
-static int write_digits(uint64_t number, char *text)
+/* Takes the zeros at the end off: at most 16, as the digits of a double are fewer than 18. */
+static uint64_t strip_zeros(uint64_t digits, int *exponent)
 {
-    char reversed[20];
-    int count = 0;
+    static const struct {
+        uint64_t power;
+        int zeros;
+    } steps[] = {{100000000, 8}, {100000000, 8}, {10000, 4}, {100, 2}, {10, 1}};
 
-    do {
-        reversed[count++] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    for (int i = 0; i < count; i++)
-        text[i] = reversed[count - 1 - i];
-    return count;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        if (digits % steps[i].power == 0) {
+            digits /= steps[i].power;
+            *exponent += steps[i].zeros;
+        }
+    return digits;
 }
 
 size_t number_write(double number, char *text)
 {
-    char digits[20], *at = text;
+    char buffer[20], *end = buffer + sizeof buffer, *digits, *at = text;
     uint64_t bits, significand;
     int exponent, count, point;
 
@@ -168,11 +170,9 @@ size_t number_write(double number, char *text)
         return (size_t)(at - text) + 3;
     }
     significand = shortest(bits & ((UINT64_C(1) << 52) - 1), (int)(bits >> 52), &exponent);
-    while (significand % 10 == 0) {
-        significand /= 10;
-        exponent++;
-    }
-    count = write_digits(significand, digits);
+    significand = strip_zeros(significand, &exponent);
+    digits = digits_put_before(end, significand);
+    count = (int)(end - digits);
     point = count + exponent; /* the number is 0.DIGITS times ten to this */
     if (point <= -4 || point > 16) {
         int power = point - 1;
@@ -185,17 +185,20 @@ size_t number_write(double number, char *text)
         *at++ = 'e';
         *at++ = power < 0 ? '-' : '+';
         power = abs(power);
-        if (power < 10)
-            *at++ = '0';
-        at += write_digits((uint64_t)power, at);
+        if (power >= 100)
+            *at++ = (char)('0' + power / 100);
+        digits_put_pair(at, (unsigned)power % 100);
+        at += 2;
     } else if (point <= 0) {
         memcpy(at, "0.000", 5);
         at += 2 - point;
         memcpy(at, digits, (size_t)count);
         at += count;
     } else {
-        for (int i = 0; i < point; i++)
-            *at++ = i < count ? digits[i] : '0';
+        int whole = count < point ? count : point;
+        memcpy(at, digits, (size_t)whole);
+        memset(at + whole, '0', (size_t)(point - whole));
+        at += point;
         *at++ = '.';
         if (count > point) {
             memcpy(at, digits + point, (size_t)(count - point));

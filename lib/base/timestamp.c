@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "base/digits.h"
+
 #define SECOND INT64_C(1000000)
 #define DAY (86400 * SECOND)
 #define YEAR_1 (-719162 * DAY)            /* 0001-01-01T00:00:00Z */
@@ -112,35 +114,25 @@ int timestamp_read(const char *text, size_t len, int64_t *micros)
     return 0;
 }
 
-static void put(char *text, int count, int number)
-{
-    while (count--) {
-        text[count] = (char)('0' + number % 10);
-        number /= 10;
-    }
-}
-
 void timestamp_write(int64_t micros, char *text)
 {
     int64_t days = (micros >= 0 ? micros : micros - (DAY - 1)) / DAY;
     int64_t rest = micros - days * DAY;
-    int year, month, day, seconds = (int)(rest / SECOND);
+    int year, month, day;
+    unsigned seconds = (unsigned)(rest / SECOND), fraction = (unsigned)(rest % SECOND);
 
     date_from_days(days, &year, &month, &day);
-    put(text, 4, year);
-    text[4] = '-';
-    put(text + 5, 2, month);
-    text[7] = '-';
-    put(text + 8, 2, day);
-    text[10] = 'T';
-    put(text + 11, 2, seconds / 3600);
-    text[13] = ':';
-    put(text + 14, 2, seconds / 60 % 60);
-    text[16] = ':';
-    put(text + 17, 2, seconds % 60);
-    text[19] = '.';
-    put(text + 20, 6, (int)(rest % SECOND));
-    text[26] = 'Z';
+    memcpy(text, "0000-00-00T00:00:00.000000Z", TIMESTAMP_TEXT);
+    digits_put_pair(text, (unsigned)year / 100);
+    digits_put_pair(text + 2, (unsigned)year % 100);
+    digits_put_pair(text + 5, (unsigned)month);
+    digits_put_pair(text + 8, (unsigned)day);
+    digits_put_pair(text + 11, seconds / 3600);
+    digits_put_pair(text + 14, seconds / 60 % 60);
+    digits_put_pair(text + 17, seconds % 60);
+    digits_put_pair(text + 20, fraction / 10000);
+    digits_put_pair(text + 22, fraction / 100 % 100);
+    digits_put_pair(text + 24, fraction % 100);
 }
 
 int64_t timestamp_now(void)

@@ -1,5 +1,6 @@
 #include "calc/outcome.h"
 
+#include "base/digits.h"
 #include "base/number.h"
 #include "calc/message.h"
 
@@ -60,8 +61,7 @@ static void write_rejection(const struct outcome *outcome, struct buffer *out)
 
 static void write_event(const struct outcome *outcome, struct buffer *out)
 {
-    char number[24], *first = number + sizeof number, *at;
-    uint64_t version = outcome->version;
+    char *at;
 
     if (outcome->action == ACTION_CREATE)
         write_id(out, "{\"action\":\"ValueCreated\",\"id\":\"", &outcome->id);
@@ -70,16 +70,15 @@ static void write_event(const struct outcome *outcome, struct buffer *out)
     write_id(out, "\",\"parent\":\"", &outcome->parent);
     buffer_append(out, "\",\"data\":", 9);
     message_write_data(outcome->action, &outcome->value_id, outcome->value, out);
-    do
-        *--first = (char)('0' + version % 10);
-    while (version /= 10);
-    buffer_append(out, ",\"version\":", 11);
-    buffer_append(out, first, (size_t)(number + sizeof number - first));
-    buffer_append(out, ",\"result\":", 10);
-    at = buffer_reserve(out, NUMBER_TEXT);
+    at = buffer_reserve(out, 11 + 20 + 10 + NUMBER_TEXT);
     if (!at)
         return;
-    out->len += number_write(outcome->result, at);
+    memcpy(at, ",\"version\":", 11);
+    at = digits_put(at + 11, outcome->version);
+    memcpy(at, ",\"result\":", 10);
+    at += 10;
+    at += number_write(outcome->result, at);
+    out->len = (size_t)(at - out->data);
     message_write_asked(outcome->timestamp, &outcome->actor, out);
     buffer_append(out, "}\n", 2);
 }

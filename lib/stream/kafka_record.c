@@ -3,6 +3,8 @@
 #include <librdkafka/rdkafka.h>
 #include <string.h>
 
+#include "base/digits.h"
+
 static bool is_blank(const char *data, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -60,26 +62,12 @@ bool kafka_header_read(const struct rd_kafka_message_s *message, int32_t *partit
     return read_count(&at, end, INT64_MAX, offset) && at == end;
 }
 
-/* By hand: it is on the handler's path for every outcome. */
-static char *write_count(uint64_t number, char *to)
-{
-    char reversed[20];
-    int count = 0;
-
-    do
-        reversed[count++] = (char)('0' + number % 10);
-    while (number /= 10);
-    while (count)
-        *to++ = reversed[--count];
-    return to;
-}
-
 int kafka_position_write(int32_t partition, uint64_t offset, char *text)
 {
-    char *at = write_count((uint64_t)partition, text);
+    char *at = digits_put(text, (uint64_t)partition);
 
     *at++ = ':';
-    at = write_count(offset, at);
+    at = digits_put(at, offset);
     *at = '\0';
     return (int)(at - text);
 }

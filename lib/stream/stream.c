@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/digits.h"
 #include "stream/reader.h"
 
 const struct stream_driver *stream_kafka;
@@ -158,16 +159,7 @@ void reader_position(const struct reader *reader, const struct line *record,
 /* Decimal digits and a NUL; it is on the handler's path, where snprintf would show. */
 void lines_reader_position(const struct line *record, char text[STREAM_POSITION_TEXT])
 {
-    char reversed[20];
-    uint64_t offset = record->start;
-    int count = 0;
-
-    do
-        reversed[count++] = (char)('0' + offset % 10);
-    while (offset /= 10);
-    while (count)
-        *text++ = reversed[--count];
-    *text = '\0';
+    *digits_put(text, record->start) = '\0';
 }
 
 static int next_line(struct reader *reader, struct line *record, struct error *error)
