@@ -208,6 +208,8 @@ class Loop:
                           ) from failure
         finally:
             world.close()
+        # the partitions of many rounds would make a broker's start long
+        protocol.delete_topics(cluster.brokers, world.topics.names())
         os.chdir("/")
         shutil.rmtree(folder)
         stats["rounds"] += 1

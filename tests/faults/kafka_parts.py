@@ -61,6 +61,9 @@ class Topics:
         settings = f"{PARTITIONS},retention.ms=-1,retention.bytes=-1,cleanup.policy=delete"
         run([str(CREATE), self.brokers, settings, self.commands, self.events, self.rejections])
 
+    def names(self):
+        return [self.commands, self.events, self.rejections]
+
     def environment(self):
         return {"KAFKA_BROKER": self.brokers, "KAFKA_COMMANDS_GROUP_ID": self.group}
 

@@ -121,3 +121,14 @@ def delete_group(brokers, group):
         return answer.array(lambda: (answer.string(), answer.number("h")))[0][1]
 
     insist(request)
+
+
+def delete_topics(brokers, names):
+    """Topics and all that is in them (DeleteTopics)."""
+
+    def request():
+        answer = ask(brokers.split(",")[0], 20, 1, array([string(name) for name in names]) + struct.pack(">i", 30000))
+        answer.number("i")
+        return max(code for _, code in answer.array(lambda: (answer.string(), answer.number("h"))))
+
+    insist(request)
