@@ -14,7 +14,7 @@
 #include "tool/stop.h"
 
 enum {
-    BATCH_BYTES = 1 << 20,
+    BATCH_BYTES = 2 << 20,
     PIPE_BATCH_BYTES = 1 << 16,
     UNCOMPARED_BYTES = 16 << 20,
     LOOK_EVERY = 4096 /* records after which we look what is due, written or not */
