@@ -33,7 +33,6 @@ some_logs() {
     calc-handle -i all -o whole.events -r whole.rejections
     head -n 100 all >commands
     handle
-    checkpoint=$(stat -c %s events) # where events stood
     cp -r events.state kept.state
     head -n 200 all >commands
     handle
@@ -89,7 +88,7 @@ refused() {
 }
 
 follow() {
-    calc-handle -f -i commands -o events -r rejections "$@" 2>errors 3>&- &
+    calc-handle -f -i commands -o events -r rejections 2>errors 3>&- &
     started+=($!)
 }
 
@@ -145,7 +144,7 @@ has_lines() {
 @test "a state that lags behind the outputs is caught up, and what it lags is compared" {
     some_logs
     cp -r events.state lagging.state
-    for i in 1 2; do
+    for _ in 1 2; do
         run -0 --separate-stderr handle
         [ -z "$stderr" ]
         whole
@@ -233,7 +232,7 @@ has_lines() {
         for line in 76 100 149; do
             some_logs
             [ $log = events ] || line=$((line / 3 + 1))
-            start=$(start_of $log $line)
+            start=$(start_of $log "$line")
             put $log $((start + 50)) '####'
             handle 2>errors
             whole
@@ -308,6 +307,17 @@ has_lines() {
     refused 65 rejections
 }
 
+@test "a torn line behind outputs that are whole is cut" {
+    some_logs
+    handle
+    printf '{"torn' >>events
+    head -c 70000 /dev/zero >>rejections
+    handle 2>errors
+    whole
+    grep -q "torn tail of 6 bytes" errors
+    grep -q "torn tail of 70000 bytes" errors
+}
+
 # --- damage ---
 
 @test "a difference between the checkpoint and the durable ends is 65, and says where" {
@@ -318,7 +328,7 @@ has_lines() {
             [ $log = events ] || line=$((line / 3 + 1))
             ((line <= $(wc -l <$log))) || line=$(wc -l <$log)
             cp $log good
-            start=$(start_of $log $line)
+            start=$(start_of $log "$line")
             put $log $((start + 60)) '#'
             refused 65 "$log at $start "
             cp good $log
@@ -584,16 +594,22 @@ has_lines() {
     make_commands 0 60000 >commands
     make_commands 20000 22000 >>commands # retries
     calc-handle <commands >whole.events 2>whole.rejections
-    grown() { [ -e events ] && (($(stat -c %s events) > $1)); }
-    for kills in {1..12}; do
-        size=$([ ! -e events ] || stat -c %s events)
-        calc-handle -i commands -o events -r rejections --cache 1 2>errors 3>&- &
-        started+=($!)
-        until_true 20 grown $((${size:-0} + kills * 90000)) ||
-            [ "$(stat -c %s events)" -eq "$(stat -c %s whole.events)" ]
-        kill -KILL "${started[-1]}" 2>/dev/null || true
-        wait "${started[-1]}" || true
-        started=()
+    # it wrote outcomes, or a checkpoint, or is done
+    moved() {
+        [ "$(stat -c %s "$1" 2>/dev/null)" != "$2" ] || ! kill -0 "${started[-1]}" 2>/dev/null
+    }
+    for kills in {1..5}; do
+        for watched in events events.state/0/data.mdb rejections; do
+            size=$(stat -c %s "$watched" 2>/dev/null) || true
+            calc-handle -i commands -o events -r rejections --cache 1 2>errors 3>&- &
+            started+=($!)
+            until_true 20 moved "$watched" "$size"
+            kill -KILL "${started[-1]}" 2>/dev/null || true
+            wait "${started[-1]}" || true
+            started=()
+        done
+        # torn, too
+        ((kills % 2)) || printf '{"torn' >>events
     done
     handle
     whole

@@ -55,8 +55,10 @@ static int look_ahead(struct output *output, struct error *error)
         return -1;
     output->blank = (result == READ_RECORD ? output->next.start
                                            : reader_offset(output->existing)) != output->end;
-    if (result == READ_END && !output->blank)
+    if (result == READ_END && !output->blank) {
+        output->torn = reader_torn(output->existing) > 0;
         stop_comparing(output);
+    }
     return 0;
 }
 
@@ -78,7 +80,7 @@ int output_resume(struct output *output, uint64_t end, uint64_t durable, struct 
     stop_comparing(output);
     output_batch(output)->len = 0;
     output->resumed = output->unsynced = true;
-    output->cuts = false;
+    output->cuts = output->torn = false;
     output->end = end;
     output->durable = durable;
     if (reader_open(output->name, false, &output->existing, error) < 0 ||
@@ -167,16 +169,33 @@ static int write_stderr(struct buffer *batch, struct error *error)
     return result;
 }
 
+/* Whether a commit has something to do. */
+bool output_is_due(const struct output *output)
+{
+    return (output->writer ? writer_batch(output->writer)->len : output->to_stderr.len) || output->torn;
+}
+
+static void say_torn(uint64_t cut, uint64_t offset)
+{
+    if (cut)
+        diag_warn("cut off a torn tail of %llu bytes that a crash left before %llu",
+                  (unsigned long long)cut, (unsigned long long)offset);
+}
+
+/* What stands behind the end goes: a difference that is an unsynced tail, or half a line. */
 static int cut_tail(struct output *output, struct error *error)
 {
     uint64_t cut;
 
     if (writer_cut(output->writer, output->end, &cut, error) < 0)
         return -1;
-    output->cuts = false;
-    diag_warn("%s: cut off %llu bytes at %llu, which differ from what the commands derive and were "
-              "never known to be durable: they are derived again",
-              output->name, (unsigned long long)cut, (unsigned long long)output->end);
+    if (output->cuts)
+        diag_warn("%s: cut off %llu bytes at %llu, which differ from what the commands derive and "
+                  "were never known to be durable: they are derived again",
+                  output->name, (unsigned long long)cut, (unsigned long long)output->end);
+    else
+        say_torn(cut, output->end);
+    output->cuts = output->torn = false;
     return 0;
 }
 
@@ -188,13 +207,11 @@ int output_commit(struct output *output, struct error *error)
 
     if (!output->writer)
         return write_stderr(&output->to_stderr, error);
-    len = writer_batch(output->writer)->len;
-    if (len && output->cuts && cut_tail(output, error) < 0)
+    if ((output->cuts || output->torn) && cut_tail(output, error) < 0)
         return -1;
+    len = writer_batch(output->writer)->len;
     result = writer_commit(output->writer, &offset, &cut, error);
-    if (cut)
-        diag_warn("cut off a torn tail of %llu bytes that a crash left before %llu",
-                 (unsigned long long)cut, (unsigned long long)offset);
+    say_torn(cut, offset);
     if (result < 0 || !len || !output->resumed)
         return result;
     if (offset != output->end)

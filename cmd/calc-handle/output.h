@@ -16,6 +16,7 @@ struct output {
     uint64_t last;    /* where the last outcome before begins, if there is one */
     uint64_t durable; /* what differs behind it is an unsynced tail */
     bool cuts;        /* there is one, at the end: it goes before something is appended */
+    bool torn;        /* half a line is there */
     bool unsynced;    /* what it holds from earlier may not be durable yet */
 
     struct reader *existing; /* what it holds from earlier; NULL once all was compared */
@@ -48,7 +49,10 @@ int output_check_end(const struct output *output, struct error *error);
 /* Whether the log still holds something that wasn't compared. */
 bool output_comparing(const struct output *output);
 
-/* Writes the batch, durably to a log. */
+/* Whether a commit has something to do. */
+bool output_is_due(const struct output *output);
+
+/* Writes the batch, durably to a log, from which it cuts what doesn't belong there. */
 int output_commit(struct output *output, struct error *error);
 
 /* Makes durable what the log holds from earlier. */

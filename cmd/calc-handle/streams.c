@@ -167,7 +167,8 @@ static int commit(struct handler *handler, struct error *error)
 {
     bool keeps = handler->events.lock >= 0 || handler->rejections.lock >= 0;
 
-    if (waiting_bytes(handler) == 0 || holds_back(handler))
+    if ((!output_is_due(&handler->events) && !output_is_due(&handler->rejections)) ||
+        holds_back(handler))
         return 0;
     if (keeps && reader_sync(handler->input, error) < 0)
         return -1;
