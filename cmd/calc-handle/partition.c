@@ -315,6 +315,7 @@ int partition_checkpoint(struct partition *partition, const struct topics *topic
         uint64_t end = kafka_processor_end(topics->processor, KAFKA_EVENTS + i, partition->number);
         if (!partition->emitted[i] && end > partition->position.ends[i])
             partition->position.ends[i] = end;
+        partition->position.durable[i] = partition->position.ends[i];
     }
     if (state_checkpoint(&partition->state, &partition->position, memory / (size_t)topics->count,
                          error) < 0)

@@ -227,3 +227,46 @@ int db_seek(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes
     *value = (struct db_bytes){found.mv_data, found.mv_size};
     return 1;
 }
+
+struct db_cursor {
+    MDB_cursor *cursor;
+};
+
+int db_cursor_open(struct db_txn *txn, int table, struct db_cursor **out, struct error *error)
+{
+    struct db_cursor *cursor = malloc(sizeof *cursor);
+    int code;
+
+    if (!cursor)
+        return error_memory(error);
+    code = mdb_cursor_open(txn->txn, txn->db->table[table], &cursor->cursor);
+    if (code) {
+        free(cursor);
+        return failed(code, "can't read", error);
+    }
+    *out = cursor;
+    return 0;
+}
+
+void db_cursor_close(struct db_cursor *cursor)
+{
+    if (!cursor)
+        return;
+    mdb_cursor_close(cursor->cursor);
+    free(cursor);
+}
+
+int db_cursor_next(struct db_cursor *cursor, struct db_bytes *key, struct db_bytes *value,
+                   struct error *error)
+{
+    MDB_val where, what;
+    int code = mdb_cursor_get(cursor->cursor, &where, &what, MDB_NEXT);
+
+    if (code == MDB_NOTFOUND)
+        return 0;
+    if (code)
+        return failed(code, "can't read", error);
+    *key = (struct db_bytes){where.mv_data, where.mv_size};
+    *value = (struct db_bytes){what.mv_data, what.mv_size};
+    return 1;
+}

@@ -52,14 +52,16 @@ int state_handle(struct state *state, const char *position, const char *line, si
 /* --- with a store --- */
 
 /* How far the log was handled, and which one it is: the digests (UUIDv5) of its first record and of
- * the last one handled. Where the outputs ended then. */
+ * the last one handled. Where the outputs stood then, and how far they are known to be durable, which
+ * may be further. */
 struct state_position {
     bool begun;            /* false: nothing was handled, the rest means nothing but the ends */
     int32_t partitions;    /* of the log; 0: not known */
     uint64_t first, last;  /* offsets of the first record and of the last one handled */
     uint64_t next;         /* offset behind it */
     struct id first_digest, last_digest;
-    uint64_t ends[2]; /* of events and of rejections: offset behind the last outcome */
+    uint64_t ends[2]; /* of events and of rejections: offset behind the last outcome before `next` */
+    uint64_t durable[2]; /* nothing before is an unsynced tail; at least the ends */
 };
 
 /* The digest of a record. */

@@ -1,25 +1,11 @@
-/* The state's store: an LMDB environment. Its tables, all numbers big-endian, doubles as their bits:
- *
- *   meta      "format"            -> format:8
- *             "position"          -> begun:1 partitions:8 first:8 last:8 next:8 first_digest:16
- *                                    last_digest:16 events_end:8 rejections_end:8
- *   values    id:16               -> version:8 number:8 owner:rest
- *                                    (version 0: only rejected commands are known of it)
- *   commands  value_id:16 id:16   -> body:20
- *
- * When any of it changes, STATE_FORMAT goes up, and a store of another format is refused: its folder
- * has to be removed, and the state is derived again from the commands. */
+/* The state's store: an LMDB environment, whose tables are drawn in state_records.c. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "calc/message.h"
-#include "store/db.h"
 #include "store/state_records.h"
-
-enum { STATE_FORMAT = 1, VALUE_BYTES = 16, POSITION_BYTES = 81 };
-enum { STATE_META, STATE_VALUES, STATE_COMMANDS };
 
 struct state_store {
     struct db *db;
@@ -36,12 +22,6 @@ void state_digest(const void *record, size_t len, struct id *digest)
 
 /* --- looking up --- */
 
-static int damaged(const char *table, struct error *error)
-{
-    return error_set(error, EX_DATAERR, "the state is damaged: a record in %s has a wrong size",
-                     table);
-}
-
 static int look(struct state_store *store, int table, const void *key, size_t len,
                 struct db_bytes *found, struct error *error)
 {
@@ -56,17 +36,13 @@ int state_store_find_value(struct state *state, struct value_entry *entry, struc
 {
     struct db_bytes found;
     struct actor owner;
-    const unsigned char *at;
     int result =
         look(state->store, STATE_VALUES, entry->id.bytes, sizeof entry->id.bytes, &found, error);
 
     if (result <= 0)
         return result;
-    if (found.len < VALUE_BYTES ||
-        actor_set(&owner, (const char *)found.data + VALUE_BYTES, found.len - VALUE_BYTES) < 0)
-        return damaged("values", error);
-    at = get_u64(found.data, &entry->value.version);
-    get_double(at, &entry->value.number);
+    if (state_value_decode(&found, &entry->value, &owner, error) < 0)
+        return -1;
     entry->stored = true;
     if (owner.len && !(entry->owner = state_intern(state, &owner)))
         return error_memory(error);
@@ -90,10 +66,7 @@ int state_store_find_command(const struct state *state, const struct value_entry
     result = look(state->store, STATE_COMMANDS, key, sizeof key, &found, error);
     if (result <= 0)
         return result;
-    if (found.len != BODY_BYTES)
-        return damaged("commands", error);
-    memcpy(body->bytes, found.data, BODY_BYTES);
-    return 1;
+    return state_body_decode(&found, body, error) < 0 ? -1 : 1;
 }
 
 /* --- what changed --- */
@@ -129,61 +102,17 @@ size_t state_unsaved(const struct state *state)
 
 /* --- checkpoints --- */
 
-static int write_position(struct db_txn *txn, const struct state_position *position,
-                          struct error *error)
-{
-    unsigned char bytes[POSITION_BYTES], *at = bytes;
-
-    *at++ = position->begun;
-    at = put_u64(at, (uint64_t)position->partitions);
-    at = put_u64(at, position->first);
-    at = put_u64(at, position->last);
-    at = put_u64(at, position->next);
-    at = put_bytes(at, position->first_digest.bytes, 16);
-    at = put_bytes(at, position->last_digest.bytes, 16);
-    at = put_u64(at, position->ends[0]);
-    put_u64(at, position->ends[1]);
-    return db_put(txn, STATE_META, "position", 8, bytes, sizeof bytes, error);
-}
-
-static int read_position(struct db_txn *txn, struct state_position *position, struct error *error)
-{
-    struct db_bytes found;
-    const unsigned char *at;
-    uint64_t partitions;
-    int result = db_get(txn, STATE_META, "position", 8, &found, error);
-
-    *position = (struct state_position){0};
-    if (result <= 0)
-        return result;
-    if (found.len != POSITION_BYTES)
-        return damaged("meta", error);
-    at = found.data;
-    position->begun = *at++;
-    at = get_u64(at, &partitions);
-    position->partitions = (int32_t)partitions;
-    at = get_u64(at, &position->first);
-    at = get_u64(at, &position->last);
-    at = get_u64(at, &position->next);
-    at = get_bytes(at, position->first_digest.bytes, 16);
-    at = get_bytes(at, position->last_digest.bytes, 16);
-    at = get_u64(at, &position->ends[0]);
-    get_u64(at, &position->ends[1]);
-    return 0;
-}
-
 static int write_value(struct db_txn *txn, const struct state *state,
                        const struct value_entry *value, struct error *error)
 {
-    unsigned char bytes[VALUE_BYTES + ACTOR_MAX_BYTES], *at = bytes;
+    const struct actor *owner = NULL;
+    unsigned char bytes[STATE_VALUE_BYTES];
+    size_t len;
 
-    at = put_u64(at, value->value.version);
-    at = put_double(at, value->value.number);
-    if (value->owner) {
-        const struct actor_entry *owner = table_at(&state->actors, value->owner - 1);
-        at = put_bytes(at, owner->actor.text, owner->actor.len);
-    }
-    return db_put(txn, STATE_VALUES, value->id.bytes, 16, bytes, (size_t)(at - bytes), error);
+    if (value->owner)
+        owner = &((struct actor_entry *)table_at(&state->actors, value->owner - 1))->actor;
+    len = state_value_encode(&value->value, owner, bytes);
+    return db_put(txn, STATE_VALUES, value->id.bytes, 16, bytes, len, error);
 }
 
 static int write_values(struct db_txn *txn, const struct state *state, struct error *error)
@@ -264,7 +193,7 @@ int state_checkpoint(struct state *state, const struct state_position *position,
     if (db_begin(store->db, true, &txn, error) < 0)
         return -1;
     if (write_values(txn, state, error) < 0 || write_commands(txn, state, error) < 0 ||
-        write_position(txn, position, error) < 0) {
+        state_position_write(txn, position, error) < 0) {
         db_abort(txn);
         return -1;
     }
@@ -276,24 +205,6 @@ int state_checkpoint(struct state *state, const struct state_position *position,
 
 /* --- opening --- */
 
-static int check_format(struct db_txn *txn, struct error *error)
-{
-    unsigned char bytes[8];
-    struct db_bytes found;
-    uint64_t format = 0;
-    int result = db_get(txn, STATE_META, "format", 6, &found, error);
-
-    put_u64(bytes, STATE_FORMAT);
-    if (result == 0) /* new */
-        return db_put(txn, STATE_META, "format", 6, bytes, sizeof bytes, error);
-    if (result > 0 && found.len == 8)
-        get_u64(found.data, &format);
-    if (result > 0 && format != STATE_FORMAT)
-        return error_set(error, EX_DATAERR, "the state has format %llu, this version knows %d",
-                         (unsigned long long)format, STATE_FORMAT);
-    return result < 0 ? -1 : 0;
-}
-
 /* Whether anything was ever written, and the position. */
 static int look_around(struct state_store *store, struct db_txn *txn,
                        struct state_position *position, struct error *error)
@@ -302,13 +213,12 @@ static int look_around(struct state_store *store, struct db_txn *txn,
     int result = db_seek(txn, STATE_VALUES, &key, &found, error);
 
     store->empty = result == 0;
-    return result < 0 ? -1 : read_position(txn, position, error);
+    return result < 0 ? -1 : state_position_read(txn, position, error);
 }
 
 int state_open(struct state *state, const char *folder, struct state_position *position,
                struct error *error)
 {
-    static const char *const tables[] = {"meta", "values", "commands", NULL};
     struct state_store *store = calloc(1, sizeof *store);
     struct db_txn *txn;
 
@@ -317,10 +227,10 @@ int state_open(struct state *state, const char *folder, struct state_position *p
     state->store = store;
     if (mkdir(folder, 0777) < 0 && errno != EEXIST)
         return error_errno(error, EX_IOERR, "can't make the folder %s", folder);
-    if (db_open(folder, tables, true, &store->db, error) < 0 ||
+    if (db_open(folder, state_tables, true, &store->db, error) < 0 ||
         db_begin(store->db, true, &txn, error) < 0)
         return -1;
-    if (check_format(txn, error) < 0 || look_around(store, txn, position, error) < 0) {
+    if (state_format_take(txn, error) < 0 || look_around(store, txn, position, error) < 0) {
         db_abort(txn);
         return -1;
     }
@@ -338,7 +248,7 @@ int state_clear(struct state *state, struct error *error)
     if (db_begin(store->db, true, &txn, error) < 0)
         return -1;
     if (db_clear(txn, STATE_VALUES, error) < 0 || db_clear(txn, STATE_COMMANDS, error) < 0 ||
-        write_position(txn, &nothing, error) < 0) {
+        state_position_write(txn, &nothing, error) < 0) {
         db_abort(txn);
         return -1;
     }
