@@ -1,5 +1,8 @@
 #include "store/state_check.h"
 
+#include <math.h>
+#include <stdio.h>
+
 #include "base/number.h"
 #include "store/state_records.h"
 
@@ -63,13 +66,20 @@ static int wrong_command(const struct id *value_id, const struct id *command_id,
                      text[1], text[0], what);
 }
 
+/* A damaged one may be no number that the format has. */
+static int write_number(double number, char text[NUMBER_TEXT])
+{
+    return isfinite(number) ? (int)number_write(number, text)
+                            : snprintf(text, NUMBER_TEXT, "%f", number);
+}
+
 static int value_differs(const struct value_entry *derived, const struct actor *derived_owner,
                          const struct value *stored, const struct actor *stored_owner,
                          struct error *error)
 {
     char id[ID_TEXT], numbers[2][NUMBER_TEXT];
-    int lens[2] = {(int)number_write(derived->value.number, numbers[0]),
-                   (int)number_write(stored->number, numbers[1])};
+    int lens[2] = {write_number(derived->value.number, numbers[0]),
+                   write_number(stored->number, numbers[1])};
 
     id_write(&derived->id, id);
     return error_set(error, EX_DATAERR,
