@@ -1,0 +1,443 @@
+#!/usr/bin/env bats
+# calc-verify: logs, state and view against what the commands derive.
+
+# shellcheck disable=SC2030,SC2031 # each test is a subshell, and its variables are its own
+bats_require_minimum_version 1.5.0
+load helper
+load inputs
+
+examples=$BATS_TEST_DIRNAME/examples
+
+setup_file() {
+    command -v gcc >/dev/null || return 0
+    gcc -Wall -Werror -o "$BATS_FILE_TMPDIR/edit" "$BATS_TEST_DIRNAME/verify/edit.c" -llmdb
+}
+
+# A system of files with every kind of outcome, caught up.
+some_system() {
+    cp "$examples/commands.jsonl" commands
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+}
+
+verify() {
+    calc-verify -i commands -o events -r rejections "$@"
+}
+
+# finds TEXT COMMAND...: it exits 65, prints nothing on stdout, and says that.
+finds() {
+    local text=$1
+    shift
+    run -65 --separate-stderr "$@"
+    [ -z "$output" ] || {
+        echo "it printed: $output"
+        return 1
+    }
+    [[ $stderr == *"$text"* ]] || {
+        echo "it said: $stderr"
+        echo "and not: $text"
+        return 1
+    }
+}
+
+# start_of FILE NUMBER: the offset at which a line begins.
+start_of() {
+    head -n $(($2 - 1)) "$1" | wc -c
+}
+
+# flip FILE OFFSET: one bit of the byte there.
+flip() {
+    perl -e 'open my $f, "+<", $ARGV[0] or die; seek $f, $ARGV[1], 0; read $f, my $c, 1;
+        seek $f, $ARGV[1], 0; print $f chr(ord($c) ^ 1)' "$1" "$2"
+}
+
+# edit FOLDER TABLE [put|delete KEY VALUE]
+edit() {
+    needs gcc
+    "$BATS_FILE_TMPDIR/edit" "$@"
+}
+
+# --- logs ---
+
+@test "a system that is right is verified, and what was compared is told" {
+    some_system
+    run -0 --separate-stderr verify --view view
+    [ -z "$stderr" ]
+    [ "${#lines[@]}" -eq 4 ]
+    [ "${lines[0]}" = '{"verified":"commands","end":"'"$(wc -c <commands)"'","records":397}' ]
+    [ "${lines[1]}" = '{"verified":"events","end":"'"$(wc -c <events)"'","records":213,"missing":0}' ]
+    [[ ${lines[2]} == '{"verified":"rejections","end":"'*'","records":165,"missing":0}' ]]
+    [[ ${lines[3]} == '{"verified":"view","values":57,"history":213,'*',"behind":0}' ]]
+    # each alone, and with the default of --view
+    calc-verify -i commands -o events
+    calc-verify -i commands -r rejections
+    calc-verify -i commands --view view
+    CALC_VIEW=view run -0 calc-verify -o events <commands
+    [ "${#lines[@]}" -eq 3 ]
+    CALC_VIEW=view run -0 verify --view ''
+    [ "${#lines[@]}" -eq 3 ]
+}
+
+@test "an empty system is verified" {
+    : >commands
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+    verify --view view
+}
+
+@test "pipes can be verified, too" {
+    some_system
+    gzip commands events
+    calc-verify -i <(zcat commands.gz) -o <(zcat events.gz) -r rejections --view view
+    finds ' at 7 is not what' calc-verify -i <(zcat commands.gz) -o <(echo broken; zcat events.gz) \
+        -r rejections || finds ' at 0 is not what' \
+        calc-verify -i <(zcat commands.gz) -o <(echo broken; zcat events.gz) -r rejections
+}
+
+@test "nothing is changed, not even the time of a file" {
+    some_system
+    rm view/1/lock.mdb
+    find . -type f -printf '%p %s %T@\n' | LC_ALL=C sort >before
+    verify --view view >printed
+    find . -type f ! -name printed ! -name before -printf '%p %s %T@\n' | LC_ALL=C sort >after
+    diff <(grep -v before before) after
+}
+
+@test "a flipped byte of an outcome is found, in its line" {
+    some_system
+    for log in events rejections; do
+        cp $log right
+        size=$(wc -c <$log)
+        for place in 0 1 $((size / 3)) $((size / 2)) $((size * 3 / 4)) $((size - 2)) \
+            $(($(start_of $log 40) - 1)) $(start_of $log 40) $(($(start_of $log 41) - 3)); do
+            flip $log "$place"
+            # the line in which it is begins behind the newline before
+            start=$(head -c "$place" right | perl -0pe 's/[^\n]*\z//' | wc -c)
+            finds "$log at $start is not what the commands derive" verify
+            [[ $stderr == *'  command: at '*'  derived: {'*'  found: '* ]]
+            cp right $log
+        done
+    done
+    verify
+}
+
+@test "a flipped byte of a command is found exactly where an independent fold finds it, too" {
+    needs python3
+    some_system
+    cp commands right
+    size=$(wc -c <commands)
+    found=0
+    for ((place = 11; place < size; place += size / 40)); do
+        flip commands "$place"
+        start=$(head -c "$place" right | perl -0pe 's/[^\n]*\z//' | wc -c)
+        if python3 "$BATS_TEST_DIRNAME/oracle/oracle.py" check commands events rejections >said; then
+            verify
+        else
+            run -65 --separate-stderr verify
+            [[ $stderr == *"at $start"* ]]
+            found=$((found + 1))
+        fi
+        cp right commands
+    done
+    [ "$found" -ge 15 ]
+}
+
+@test "an outcome that is removed, doubled, swapped or moved is found where it stood" {
+    some_system
+    for log in events rejections; do
+        cp $log right
+        at=$(start_of $log 20)
+        sed -i 20d $log
+        finds "$log at $at is not what" verify
+        sed '20{p}' right >$log
+        finds "$log at $(start_of right 21) is not what" verify
+        sed '20{h;d};21{G}' right >$log
+        finds "$log at $at is not what" verify
+        sed '1{h;d};${p;x}' right >$log
+        finds "$log at 0 is not what" verify
+        cp right $log
+    done
+}
+
+@test "an event that went to another value is found" {
+    some_system
+    other=$(sed -n '1s/.*"value_id":"\([^"]*\)".*/\1/p' events)
+    line=$(grep -nv "$other" events | tail -n 1 | cut -d: -f1)
+    at=$(start_of events "$line")
+    sed -i "${line}s/\"value_id\":\"[^\"]*\"/\"value_id\":\"$other\"/" events
+    finds "events at $at is not what" verify
+}
+
+@test "a log that goes on behind what the commands derive is found" {
+    some_system
+    for log in events rejections; do
+        cp $log right
+        tail -n 1 $log >>$log
+        finds "$log at $(wc -c <right) goes on behind everything" verify
+        cp right $log
+    done
+    sed -i '$d' commands
+    finds 'goes on behind everything that the commands derive' verify
+}
+
+@test "blank lines in a log of outcomes are found" {
+    some_system
+    cp events right
+    sed -i '30{x;p;x}' events
+    finds "events at $(start_of right 30) is blank" verify
+    { cat right && echo; } >events
+    finds "events at $(wc -c <right) is blank" verify
+}
+
+@test "a torn tail is no record, and is told" {
+    some_system
+    end=$(wc -c <events)
+    printf '{"action":"Val' >>events
+    printf '{"act' >>commands
+    run -0 --separate-stderr verify --view view
+    [[ $stderr == *"events: 14 bytes behind its last newline, at $end, are no record"* ]]
+    [[ $stderr == *"commands: 5 bytes behind its last newline, at "*", are no record"* ]]
+}
+
+# --- behind ---
+
+@test "outcomes that are not written yet are no difference, and are told" {
+    some_system
+    head -n 300 commands >some
+    calc-handle -i some -o events.1 -r rejections.1
+    run -0 --separate-stderr calc-verify -i commands -o events.1 -r rejections.1 --view ''
+    events=$((213 - $(wc -l <events.1)))
+    rejections=$((165 - $(wc -l <rejections.1)))
+    [ $events -gt 0 ]
+    [[ $output == *"\"missing\":$events}"*"\"missing\":$rejections}" ]]
+    [[ $stderr == *"events.1 ends at $(wc -c <events.1), before the event of the command at "*": $events are not written yet"* ]]
+    [[ $stderr == *"rejections.1 ends at $(wc -c <rejections.1), before the rejection of the command at "* ]]
+}
+
+@test "events come first: rejections may be missing at the end, events behind which rejections go on may not" {
+    some_system
+    cp rejections right
+    head -n 100 right >rejections
+    run -0 --separate-stderr verify
+    [[ $stderr == *'rejections ends at '*', before the rejection of the command at '*': 65 are not written yet'* ]]
+    cp right rejections
+    head -n 100 events >some
+    mv some events
+    finds "events ends at $(wc -c <events), before the event of the command at " verify
+    [[ $stderr == *"and rejections has the rejection of the later one at "*': its tail is lost'* ]]
+}
+
+@test "a view that is behind its logs is no difference, and is told" {
+    cp "$examples/commands.jsonl" commands
+    calc-handle -i commands -o events -r rejections
+    head -n 100 events >events.1
+    head -n 50 rejections >rejections.1
+    calc-project -i events.1 -r rejections.1 --view view
+    run -0 --separate-stderr verify --view view
+    [[ $output == *'"history":100,'*'"behind":228}' ]]
+    [[ $stderr == *'the view in view: 228 outcomes are not in it yet'* ]]
+    # of events only, or from nothing
+    calc-project -i events --view other
+    run -0 --separate-stderr verify --view other
+    [[ $output == *'"history":213,"outcomes":213,"behind":165}' ]]
+    calc-project -i /dev/null --view empty
+    run -0 --separate-stderr verify --view empty
+    [[ $output == *'"history":0,"outcomes":0,"behind":378}' ]]
+}
+
+@test "a view that is ahead of its logs is found" {
+    some_system
+    cp events right
+    head -n 212 right >events
+    finds "the view in view: it is at $(wc -c <right) of events, which ends at $(wc -c <events)" \
+        verify --view view
+}
+
+@test "a running system is verified again and again while it works" {
+    : >commands
+    background calc-handle -f -i commands -o events -r rejections
+    background calc-project -f -i events -r rejections --view view
+    until_true 20 test -e view/current
+    until_true 20 test -e rejections
+    some_inputs 40000 >inputs
+    calc-submit -o commands <inputs >acks 3>&- &
+    submitter=$!
+    rounds=0
+    while kill -0 $submitter 2>/dev/null || [ $rounds -lt 5 ]; do
+        run -0 verify --view view
+        rounds=$((rounds + 1))
+    done
+    wait $submitter
+    end_started
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+    run -0 --separate-stderr verify --view view
+    [ -z "$stderr" ]
+    [[ $output == *'"records":40000}'*'"behind":0}' ]]
+}
+
+# --- the view ---
+
+# one_more HEX: the same with its last digit changed.
+other_last() {
+    local digit=${1: -1}
+    printf '%s%x' "${1%?}" $(((16#$digit + 1) % 16))
+}
+
+@test "a view with a wrong value is found" {
+    some_system
+    read -r key value < <(edit view/1 values | sed -n 5p)
+    edit view/1 values put "$key" "$(other_last "${value:0:32}")${value:32}"
+    id=$(sed -E 's/(.{8})(.{4})(.{4})(.{4})/\1-\2-\3-\4-/' <<<"$key")
+    finds "the view in view: value $id in table values: " verify --view view
+    edit view/1 values put "$key" "$value"
+    verify --view view
+    edit view/1 values delete "$key"
+    finds 'the view in view: table values has 56 entries, and 57 were created' verify --view view
+}
+
+@test "a view with a wrong, missing or stray event is found" {
+    some_system
+    read -r key value < <(edit view/1 history | sed -n 33p)
+    command=$(sed -E 's/.{32}(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/' <<<"$value")
+    id=$(sed -E 's/(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/' <<<"$key")
+    at=$(start_of commands "$(grep -n "$command" commands | grep -m 1 -F "$id" | cut -d: -f1)")
+    edit view/1 history put "$key" "$(other_last "${value:0:82}")${value:82}"
+    finds "the view in view: after the command at $at: the outcome of command $command on value $id in tables outcomes and history: it is another" \
+        verify --view view
+    edit view/1 history delete "$key"
+    finds 'damaged' verify --view view
+    edit view/1 history put "$key" "$value"
+    verify --view view
+    edit view/1 history put "${key:0:32}00000000000000ff" "$value"
+    finds "the view in view: version 255 of value $id in table history: there was no such event" \
+        verify --view view
+}
+
+@test "a view with a wrong, missing or stray outcome is found" {
+    some_system
+    read -r key value < <(edit view/1 outcomes | grep -v ' 00' | sed -n 7p)
+    name=$(sed -E 's/(.{8})(.{4})(.{4})(.{4})(.{12})(.{8})(.{4})(.{4})(.{4})(.{12})/command \6-\7-\8-\9-/; s/(.{12})$/\1/' <<<"$key")
+    name="command $(sed -E 's/.{32}(.{8})(.{4})(.{4})(.{4})(.{12})/\1-\2-\3-\4-\5/' <<<"$key")"
+    edit view/1 outcomes put "$key" "$(other_last "${value:0:18}")${value:18}"
+    finds "the outcome of $name on value " verify --view view
+    [[ $stderr == *' in table outcomes: it is another'* ]]
+    edit view/1 outcomes delete "$key"
+    finds "the outcome of $name on value " verify --view view
+    [[ $stderr == *': it is missing'* ]]
+    edit view/1 outcomes put "$key" "$value"
+    verify --view view
+    edit view/1 outcomes put "$(other_last "$key")" "$value"
+    finds "in table outcomes: there was no such command" verify --view view
+}
+
+@test "a view with a wrong position is found" {
+    some_system
+    key=$(printf position/events/0 | xxd -p)
+    value=$(edit view/1 meta | sed -n "s/^$key //p")
+    [ -n "$value" ]
+    # behind an earlier record: what comes after it is there
+    last=$(start_of events 100) next=$(start_of events 101)
+    digest=${value:64}
+    edit view/1 meta put "$key" "$(printf %016x%016x "$last" "$next")${value:32}"
+    finds 'position in events: the last record is another' verify --view view
+    edit view/1 meta put "$key" "$(printf %016x%016x $((last + 1)) "$next")${value:32:32}$digest"
+    finds "it is there, and the view's position is before it" verify --view view
+    edit view/1 meta put "$key" "${value:0:32}$(other_last "${value:32:32}")$digest"
+    finds 'position in events: the first record is another, at 0' verify --view view
+    edit view/1 meta delete "$key"
+    finds "it is there, and the view's position is before it" verify --view view
+}
+
+@test "a view that was told to leave a record out is found" {
+    some_system
+    sed '50{s/.*/nonsense/}' events >damaged
+    calc-project -i damaged -r rejections --view other --skip "events:$(start_of events 50)" ||
+        calc-project -i damaged -r rejections --view other --skip "events:$(start_of events 50)"
+    run -65 --separate-stderr verify --view other
+    sed -n '60p' events >line
+    id=$(sed 's/.*"value_id":"\([^"]*\)".*/\1/' line)
+    calc-project -i events -r rejections --view third --skip "events:$(start_of events 213)"
+    finds '' verify --view third
+}
+
+@test "a view of other logs, a file that is no view and a damaged one are found" {
+    some_system
+    echo '{"value":1}' | calc-submit >commands.2
+    calc-handle -i commands.2 -o events.2 -r rejections.2
+    calc-project -i events.2 -r rejections.2 --view other
+    finds 'the view in other: after the command at 0: ' verify --view other
+    mkdir garbage
+    head -c 100000 /dev/urandom >garbage/data.mdb
+    finds 'the view in garbage: ' verify --view garbage
+    cp -r view cut
+    truncate -s 12288 cut/1/data.mdb
+    finds 'the view in cut' verify --view cut
+    mkdir none
+    run -74 verify --view none
+}
+
+@test "a view that nobody may write is verified, a copy and a bare data.mdb too" {
+    some_system
+    cp -r view copy
+    rm copy/1/lock.mdb copy/wake copy/projector.lock
+    mkdir bare
+    cp view/1/data.mdb bare
+    chmod -R a-w copy bare commands events rejections
+    verify --view copy
+    verify --view bare
+    [ ! -e copy/1/lock.mdb ] && [ ! -e bare/lock.mdb ]
+    chmod -R u+w copy bare
+}
+
+# --- how it is called ---
+
+@test "without anything to compare it is a wrong use, as is a log twice" {
+    some_system
+    run -64 calc-verify -i commands
+    [[ $output == *'nothing to compare with: -o, -r, --state or --view'* ]]
+    run -64 calc-verify -i commands -o events -r events
+    ln events same
+    run -64 calc-verify -i commands -o events -r same
+    run -64 calc-verify -i commands -o commands
+    run -64 calc-verify -i commands -o kafka:events
+    [[ $output == *'all topics, or none is'* ]]
+    run -64 calc-verify -i commands -o events more
+    run -64 calc-verify --follow
+}
+
+@test "a log that isn't there or can't be read is an error of its own" {
+    some_system
+    run -74 calc-verify -i commands -o nowhere
+    [[ $output == *nowhere* ]]
+    run -74 calc-verify -i nowhere -o events
+    run -74 calc-verify -i commands -o events --state nowhere
+    run -74 calc-verify -i commands -o .
+    status_of 74 verify >/dev/full
+    verify --view view >&- && false
+    true
+}
+
+@test "on a terminal it tells how far it is, and wipes that out" {
+    needs python3
+    some_inputs 60000 | calc-submit >commands
+    calc-handle -i commands -o events -r rejections
+    cat >terminal.py <<'PY'
+import os, pty, sys
+read = []
+def keep(fd):
+    data = os.read(fd, 65536)
+    read.append(data)
+    return b""
+status = pty.spawn(sys.argv[1:], keep)
+open("terminal", "wb").write(b"".join(read))
+sys.exit(os.waitstatus_to_exitcode(status))
+PY
+    # slow enough to be seen, however fast the machine is
+    mkfifo slow
+    (head -n 30000 commands; sleep 1.5; tail -n +30001 commands) >slow 3>&- &
+    python3 terminal.py calc-verify -i slow -o events -r rejections </dev/null
+    grep -aq 'calc-verify: [0-9]* commands, [0-9]*/s' terminal
+    run -0 --separate-stderr calc-verify -i commands -o events -r rejections
+    [[ $stderr != *commands/s* ]]
+}
