@@ -67,7 +67,7 @@ edit() {
     [ "${lines[0]}" = '{"verified":"commands","end":"'"$(wc -c <commands)"'","records":397}' ]
     [ "${lines[1]}" = '{"verified":"events","end":"'"$(wc -c <events)"'","records":213,"missing":0}' ]
     [[ ${lines[2]} == '{"verified":"rejections","end":"'*'","records":165,"missing":0}' ]]
-    [[ ${lines[3]} == '{"verified":"view","values":57,"history":213,'*',"behind":0}' ]]
+    [[ ${lines[3]} == '{"verified":"view","values":57,"events":213,"rejections":165,"behind":0}' ]]
     # each alone, and with the default of --view
     calc-verify -i commands -o events
     calc-verify -i commands -r rejections
@@ -89,9 +89,11 @@ edit() {
     some_system
     gzip commands events
     calc-verify -i <(zcat commands.gz) -o <(zcat events.gz) -r rejections --view view
-    finds ' at 7 is not what' calc-verify -i <(zcat commands.gz) -o <(echo broken; zcat events.gz) \
-        -r rejections || finds ' at 0 is not what' \
-        calc-verify -i <(zcat commands.gz) -o <(echo broken; zcat events.gz) -r rejections
+    finds ' at 0 is not what' calc-verify -i <(zcat commands.gz) \
+        -o <(
+            echo broken
+            zcat events.gz
+        ) -r rejections
 }
 
 @test "nothing is changed, not even the time of a file" {
@@ -234,15 +236,15 @@ edit() {
     head -n 50 rejections >rejections.1
     calc-project -i events.1 -r rejections.1 --view view
     run -0 --separate-stderr verify --view view
-    [[ $output == *'"history":100,'*'"behind":228}' ]]
+    [[ $output == *'"events":100,"rejections":50,"behind":228}' ]]
     [[ $stderr == *'the view in view: 228 outcomes are not in it yet'* ]]
     # of events only, or from nothing
     calc-project -i events --view other
     run -0 --separate-stderr verify --view other
-    [[ $output == *'"history":213,"outcomes":213,"behind":165}' ]]
+    [[ $output == *'"events":213,"rejections":0,"behind":165}' ]]
     calc-project -i /dev/null --view empty
     run -0 --separate-stderr verify --view empty
-    [[ $output == *'"history":0,"outcomes":0,"behind":378}' ]]
+    [[ $output == *'"values":0,"events":0,"rejections":0,"behind":378}' ]]
 }
 
 @test "a view that is ahead of its logs is found" {
@@ -278,57 +280,101 @@ edit() {
 
 # --- the view ---
 
-# one_more HEX: the same with its last digit changed.
-other_last() {
-    local digit=${1: -1}
-    printf '%s%x' "${1%?}" $(((16#$digit + 1) % 16))
+# other HEX [DIGIT]: the same with one digit changed, counted from 1; the last one by default.
+other() {
+    local at=$((${2:-${#1}} - 1))
+    printf '%s%x%s' "${1:0:at}" $((16#${1:at:1} ^ 1)) "${1:at+1}"
 }
 
-@test "a view with a wrong value is found" {
-    some_system
-    read -r key value < <(edit view/1 values | sed -n 5p)
-    edit view/1 values put "$key" "$(other_last "${value:0:32}")${value:32}"
-    id=$(sed -E 's/(.{8})(.{4})(.{4})(.{4})/\1-\2-\3-\4-/' <<<"$key")
-    finds "the view in view: value $id in table values: " verify --view view
-    edit view/1 values put "$key" "$value"
-    verify --view view
-    edit view/1 values delete "$key"
-    finds 'the view in view: table values has 56 entries, and 57 were created' verify --view view
+# uuid HEX [FROM]: the 32 digits from there on as an id.
+uuid() {
+    local hex=${1:${2:-0}:32}
+    echo "${hex:0:8}-${hex:8:4}-${hex:12:4}-${hex:16:4}-${hex:20}"
 }
 
-@test "a view with a wrong, missing or stray event is found" {
-    some_system
-    read -r key value < <(edit view/1 history | sed -n 33p)
-    command=$(sed -E 's/.{32}(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/' <<<"$value")
-    id=$(sed -E 's/(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/' <<<"$key")
-    at=$(start_of commands "$(grep -n "$command" commands | grep -m 1 -F "$id" | cut -d: -f1)")
-    edit view/1 history put "$key" "$(other_last "${value:0:82}")${value:82}"
-    finds "the view in view: after the command at $at: the outcome of command $command on value $id in tables outcomes and history: it is another" \
-        verify --view view
-    edit view/1 history delete "$key"
-    finds 'damaged' verify --view view
-    edit view/1 history put "$key" "$value"
+# with TABLE KEY VALUE TEXT: such an entry is found, and all is well without it.
+with() {
+    local before
+    before=$(edit view/1 "$1" | sed -n "s/^$2 //p")
+    edit view/1 "$1" put "$2" "$3"
+    finds "the view in view: $4" verify --view view
+    if [ -n "$before" ]; then edit view/1 "$1" put "$2" "$before"; else edit view/1 "$1" delete "$2"; fi
     verify --view view
-    edit view/1 history put "${key:0:32}00000000000000ff" "$value"
-    finds "the view in view: version 255 of value $id in table history: there was no such event" \
-        verify --view view
+}
+
+# without TABLE KEY TEXT: that it is missing is found, and all is well with it.
+without() {
+    local before
+    before=$(edit view/1 "$1" | sed -n "s/^$2 //p")
+    [ -n "$before" ]
+    edit view/1 "$1" delete "$2"
+    finds "the view in view: $3" verify --view view
+    edit view/1 "$1" put "$2" "$before"
+    verify --view view
+}
+
+@test "a view with a wrong, missing or stray value is found" {
+    some_system
+    read -r key value < <(edit view/1 values | grep -v ' 0000000000000000' | sed -n 5p)
+    id=$(uuid "$key")
+    with values "$key" "$(other "$value" 16)" "value $id in table values: its version is not that"
+    with values "$key" "$(other "$value" 32)" "value $id in table values: it is not what its last"
+    with values "$key" "$(other "$value" 48)" "value $id in table values: it is not what its last"
+    with values "$key" "${value:0:48}01${value:50}" "value $id in table values: an event of it was left out"
+    with values "$key" "${value:0:49}$((2 - ${value:49:1}))${value:50}" \
+        "value $id in table values: whether commands on it were rejected is wrong"
+    with values "$key" "$(other "$value")" "value $id in table values: "
+    with values "$key" "${value}00" 'the view is damaged: a record in values'
+    without values "$key" "value $id in table values: it is missing"
+    with values "$(other "$key")" "$value" "value $(uuid "$(other "$key")") in table values: "
+}
+
+@test "a view with a wrong, missing or stray record in its order is found" {
+    some_system
+    # the last ones: of a value's last event, a whole record can't be missed elsewhere
+    line=$(edit view/1 order | grep -n ' 10' | sed -n 33p | cut -d: -f1)
+    read -r key value < <(edit view/1 order | sed -n "${line}p")
+    start=$((16#${value:4:4} & 0x7f7f))
+    with order "$key" "$(other "$value" 30)" "after the command at "
+    [[ $stderr == *"record $line in table order is not what the commands derive"*'  derived: {'*'  found:   {'* ]]
+    with order "$key" "$(other "$value" 3)" "after the command at "
+    with order "$key" "$(other "$value" $((${#value} - 3)))" "after the command at "
+    without order "$key" "after the command at "
+    [ "$start" -ge 0 ]
+    count=$(edit view/1 order | grep -c '')
+    with order "$(printf %016x $((count + 1)))" "$value" "record $((count + 1)) in table order: there was no such outcome"
+    with order "$(printf %016x $((count + 9)))" "$value" "record $((count + 1)) in table order: it is missing"
 }
 
 @test "a view with a wrong, missing or stray outcome is found" {
     some_system
-    read -r key value < <(edit view/1 outcomes | grep -v ' 00' | sed -n 7p)
-    name=$(sed -E 's/(.{8})(.{4})(.{4})(.{4})(.{12})(.{8})(.{4})(.{4})(.{4})(.{12})/command \6-\7-\8-\9-/; s/(.{12})$/\1/' <<<"$key")
-    name="command $(sed -E 's/.{32}(.{8})(.{4})(.{4})(.{4})(.{12})/\1-\2-\3-\4-\5/' <<<"$key")"
-    edit view/1 outcomes put "$key" "$(other_last "${value:0:18}")${value:18}"
-    finds "the outcome of $name on value " verify --view view
-    [[ $stderr == *' in table outcomes: it is another'* ]]
-    edit view/1 outcomes delete "$key"
-    finds "the outcome of $name on value " verify --view view
-    [[ $stderr == *': it is missing'* ]]
-    edit view/1 outcomes put "$key" "$value"
+    for number in 7 200; do
+        read -r key value < <(edit view/1 outcomes | sed -n ${number}p)
+        with outcomes "$key" "$(other "$value")" 'after the command at '
+        [[ $stderr == *"record $((16#$(other "$value"))) in table order is not what"* ]]
+        without outcomes "$key" 'after the command at '
+        [[ $stderr == *' is missing in table outcomes'* ]]
+        with outcomes "$(other "$key")" "$value" \
+            "record $((16#$value)) in table order: an entry of table outcomes points to it"
+    done
+}
+
+@test "a view with wrong, missing or stray places of history and marks is found" {
+    some_inputs 9000 | calc-submit >commands
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
     verify --view view
-    edit view/1 outcomes put "$(other_last "$key")" "$value"
-    finds "in table outcomes: there was no such command" verify --view view
+    read -r key value < <(edit view/1 history | sed -n 3p)
+    [ -n "$value" ]
+    with history "$key" "$(other "$value")" 'after the command at '
+    [[ $stderr == *' is not where table history says'* ]]
+    without history "$key" 'after the command at '
+    with history "$(other "$key")" "$value" "record $((16#$value)) in table order: an entry of table history"
+    read -r key value < <(edit view/1 marks | sed -n 2p)
+    with marks "$key" "$(other "$value")" 'after the command at '
+    [[ $stderr == *' is not where table marks says'* ]]
+    without marks "$key" 'after the command at '
+    with marks "$(other "$key")" "$value" 'record '
 }
 
 @test "a view with a wrong position is found" {
@@ -342,23 +388,27 @@ other_last() {
     edit view/1 meta put "$key" "$(printf %016x%016x "$last" "$next")${value:32}"
     finds 'position in events: the last record is another' verify --view view
     edit view/1 meta put "$key" "$(printf %016x%016x $((last + 1)) "$next")${value:32:32}$digest"
-    finds "it is there, and the view's position is before it" verify --view view
-    edit view/1 meta put "$key" "${value:0:32}$(other_last "${value:32:32}")$digest"
+    finds "is there, and the view's position is before it" verify --view view
+    edit view/1 meta put "$key" "${value:0:32}$(other "${value:32:32}")$digest"
     finds 'position in events: the first record is another, at 0' verify --view view
     edit view/1 meta delete "$key"
-    finds "it is there, and the view's position is before it" verify --view view
+    finds "is there, and the view's position is before it" verify --view view
 }
 
 @test "a view that was told to leave a record out is found" {
     some_system
-    sed '50{s/.*/nonsense/}' events >damaged
-    calc-project -i damaged -r rejections --view other --skip "events:$(start_of events 50)" ||
-        calc-project -i damaged -r rejections --view other --skip "events:$(start_of events 50)"
-    run -65 --separate-stderr verify --view other
-    sed -n '60p' events >line
-    id=$(sed 's/.*"value_id":"\([^"]*\)".*/\1/' line)
-    calc-project -i events -r rejections --view third --skip "events:$(start_of events 213)"
-    finds '' verify --view third
+    # the last event of a value, so that nothing comes behind the gap
+    last=$(start_of events 213)
+    id=$(tail -n 1 events | sed 's/.*"value_id":"\([^"]*\)".*/\1/')
+    calc-project -i events -r rejections --view skipped --skip "events:$last"
+    at=$(start_of commands "$(grep -n "$(tail -n 1 events | sed 's/.*"parent":"\([^"]*\)".*/\1/')" commands | tail -n 1 | cut -d: -f1)")
+    finds "the view in skipped: after the command at $at: event " verify --view skipped
+    [[ $stderr == *' is missing in table outcomes'* ]]
+    [ -n "$id" ]
+    sed '213s/.*/nonsense/' events >damaged
+    calc-project -i damaged -r rejections --view other --skip "events:$last"
+    finds 'the view in other: records that could not be read were left out of it, as --skip said' \
+        verify --view other
 }
 
 @test "a view of other logs, a file that is no view and a damaged one are found" {
@@ -414,8 +464,7 @@ other_last() {
     run -74 calc-verify -i commands -o events --state nowhere
     run -74 calc-verify -i commands -o .
     status_of 74 verify >/dev/full
-    verify --view view >&- && false
-    true
+    status_of 74 verify >&-
 }
 
 @test "on a terminal it tells how far it is, and wipes that out" {
@@ -428,15 +477,19 @@ read = []
 def keep(fd):
     data = os.read(fd, 65536)
     read.append(data)
-    return b""
+    return data
 status = pty.spawn(sys.argv[1:], keep)
 open("terminal", "wb").write(b"".join(read))
 sys.exit(os.waitstatus_to_exitcode(status))
 PY
     # slow enough to be seen, however fast the machine is
     mkfifo slow
-    (head -n 30000 commands; sleep 1.5; tail -n +30001 commands) >slow 3>&- &
-    python3 terminal.py calc-verify -i slow -o events -r rejections </dev/null
+    {
+        head -n 30000 commands
+        sleep 1.5
+        tail -n +30001 commands
+    } >slow 3>&- &
+    python3 terminal.py calc-verify -i slow -o events -r rejections >printed
     grep -aq 'calc-verify: [0-9]* commands, [0-9]*/s' terminal
     run -0 --separate-stderr calc-verify -i commands -o events -r rejections
     [[ $stderr != *commands/s* ]]

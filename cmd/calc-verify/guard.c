@@ -23,7 +23,7 @@ static void on_crash(int number)
     _exit(EX_DATAERR);
 }
 
-void guard_enter(const char *what)
+void guard_enter(const char *store, const char *folder)
 {
     static const char *last;
     static const int numbers[] = {SIGBUS, SIGSEGV, SIGABRT};
@@ -32,10 +32,11 @@ void guard_enter(const char *what)
     if (!message[0])
         for (int i = 0; i < 3; i++)
             sigaction(numbers[i], &action, NULL);
-    if (what != last)
+    if (folder != last)
         snprintf(message, sizeof message,
-                 "calc-verify: %.4000s is damaged: its pages can't be read\n", what);
-    last = what;
+                 "calc-verify: the %s in %.4000s: it is damaged: its pages can't be read\n", store,
+                 folder);
+    last = folder;
     entered = 1;
 }
 

@@ -29,7 +29,7 @@ int part_open_state(struct part *part, const char *folder, struct error *error)
     int result;
 
     snprintf(part->state_folder, sizeof part->state_folder, "%s", folder);
-    guard_enter(part->state_folder);
+    guard_enter("state", part->state_folder);
     result = state_read_open(folder, &part->state, &part->position, error);
     guard_leave();
     return result < 0 ? part_blame("state", folder, false, error) : 0;
@@ -74,7 +74,7 @@ static int compare_state(struct part *part, void (*tick)(void), struct error *er
     int result;
 
     part->state_checked = true;
-    guard_enter(part->state_folder);
+    guard_enter("state", part->state_folder);
     result = state_check(part->state, &part->derived, tick, &why);
     if (result == 0 && part->position.begun)
         result = check_state_ends(part, &why);
@@ -163,7 +163,7 @@ static int check_view(const struct part *part, const struct derived *derived, ui
     struct error why;
     int result;
 
-    guard_enter(folder);
+    guard_enter("view", folder);
     result = view_check_outcome(view, &seen, &why);
     guard_leave();
     if (result == 0)

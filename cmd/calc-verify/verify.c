@@ -114,7 +114,7 @@ static int open_view(struct verification *verification, struct error *error)
 
     if (!folder)
         return 0;
-    guard_enter(folder);
+    guard_enter("view", folder);
     result = view_check_open(folder, verification->count, &verification->view, error);
     guard_leave();
     return result < 0 ? part_blame("view", folder, false, error) : 0;
@@ -179,7 +179,7 @@ static int finish_view(struct verification *verification, struct error *error)
 
     if (!verification->view)
         return 0;
-    guard_enter(folder);
+    guard_enter("view", folder);
     result = view_check_finish(verification->view, state_of, verification, tick, error);
     guard_leave();
     return result < 0 ? part_blame("view", folder, view_check_disturbed(verification->view), error)
@@ -263,10 +263,10 @@ static void report_view(const struct verification *verification, struct buffer *
         return;
     counts = view_check_counts(verification->view);
     buffer_printf(report,
-                  "{\"verified\":\"view\",\"values\":%llu,\"history\":%llu,\"outcomes\":%llu,"
+                  "{\"verified\":\"view\",\"values\":%llu,\"events\":%llu,\"rejections\":%llu,"
                   "\"behind\":%llu}\n",
-                  (unsigned long long)counts->values, (unsigned long long)counts->history,
-                  (unsigned long long)counts->outcomes, (unsigned long long)counts->behind);
+                  (unsigned long long)counts->values, (unsigned long long)counts->events,
+                  (unsigned long long)counts->rejections, (unsigned long long)counts->behind);
     if (counts->behind)
         diag_warn("the view in %s: %llu outcomes are not in it yet", verification->options->view,
                   (unsigned long long)counts->behind);

@@ -2,26 +2,8 @@
 
 #include <stdlib.h>
 
-#include "base/bytes.h"
 #include "calc/message.h"
-#include "store/state_check.h"
-#include "store/view_records.h"
-
-enum { TICK_RECORDS = 4096 };
-
-/* A partition of a log: where the view is in it, and what of that was met. */
-struct view_place {
-    struct view_position position;
-    bool any, last; /* its first record, the last one consumed */
-};
-
-struct view_check {
-    struct view *view;
-    struct view_txn *snapshot;
-    int32_t partitions;
-    struct view_place *places[VIEW_LOGS];
-    struct view_counts counts; /* of values: those that were created */
-};
+#include "store/view_check_parts.h"
 
 static const char *const log_names[VIEW_LOGS] = {"events", "rejections"};
 
@@ -65,6 +47,7 @@ int view_check_open(const char *folder, int32_t partitions, struct view_check **
     if (!check)
         return error_memory(error);
     check->partitions = partitions;
+    table_init(&check->rejected, sizeof(struct id), sizeof(struct id));
     if (view_open_quietly(folder, &check->view, error) < 0 ||
         view_snapshot(check->view, &check->snapshot, error) < 0 ||
         read_unplaced(check, error) < 0 || read_places(check, VIEW_EVENTS, error) < 0 ||
@@ -84,6 +67,7 @@ void view_check_close(struct view_check *check)
     view_close(check->view);
     for (int i = 0; i < VIEW_LOGS; i++)
         free(check->places[i]);
+    table_release(&check->rejected);
     free(check);
 }
 
@@ -121,7 +105,7 @@ static int check_place(struct view_place *place, enum view_log log,
     struct id digest;
 
     place->any = true;
-    if (!position->begun || (!first && derived->start != position->last))
+    if (!first && derived->start != position->last)
         return 0;
     id_derive(&calc_namespace, derived->line, derived->len, &digest);
     if (first && !id_equal(&digest, &position->first_digest))
@@ -142,99 +126,184 @@ static int check_places(const struct view_check *check, struct error *error)
         for (int32_t i = 0; i < check->partitions; i++) {
             const struct view_place *place = &check->places[log][i];
             if (place->position.begun && !place->last)
-                return wrong_position((enum view_log)log, "there is no record that it names as the last",
+                return wrong_position((enum view_log)log, "no record begins where its last one does",
                                       place->position.last, error);
         }
     return 0;
 }
 
-/* --- outcomes --- */
+/* --- what the order holds of an outcome --- */
+
+static bool is_bound(const struct outcome *outcome)
+{
+    return outcome->reason != REASON_MALFORMED && outcome->reason != REASON_MISPLACED &&
+           outcome->reason != REASON_ID_REUSED;
+}
+
+size_t view_check_key(const struct outcome *outcome, unsigned char key[OUTCOME_KEY])
+{
+    if (is_bound(outcome)) {
+        view_outcome_key(&outcome->parent, &outcome->value_id, key);
+        return OUTCOME_KEY;
+    }
+    memcpy(key, outcome->id.bytes, sizeof outcome->id.bytes);
+    return sizeof outcome->id.bytes;
+}
 
 static bool outcome_equal(const struct outcome *a, const struct outcome *b)
 {
-    return a->reason == b->reason && id_equal(&a->id, &b->id) && id_equal(&a->parent, &b->parent) &&
-           id_equal(&a->value_id, &b->value_id) && a->action == b->action &&
-           memcmp(&a->value, &b->value, sizeof a->value) == 0 && a->version == b->version &&
-           (a->reason != REASON_NONE || memcmp(&a->result, &b->result, sizeof a->result) == 0) &&
-           a->timestamp == b->timestamp && actor_equal(&a->actor, &b->actor);
+    if (a->reason != b->reason || !id_equal(&a->id, &b->id))
+        return false;
+    if (a->reason == REASON_MALFORMED)
+        return strcmp(a->position, b->position) == 0;
+    return id_equal(&a->parent, &b->parent) && id_equal(&a->value_id, &b->value_id) &&
+           a->action == b->action && memcmp(&a->value, &b->value, sizeof a->value) == 0 &&
+           a->version == b->version && a->timestamp == b->timestamp &&
+           actor_equal(&a->actor, &b->actor) &&
+           (a->reason != REASON_NONE || memcmp(&a->result, &b->result, sizeof a->result) == 0);
 }
 
-/* Names the record that the error is about. */
+/* Names the outcome that the error is about, by its id. */
 static int wrong_outcome(const struct outcome *outcome, const char *what, struct error *error)
 {
-    char value[ID_TEXT], command[ID_TEXT];
+    char id[ID_TEXT];
 
-    id_write(&outcome->value_id, value);
-    id_write(&outcome->parent, command);
-    return error_set(error, EX_DATAERR,
-                     "the outcome of command %.36s on value %.36s%s: %s", command, value,
-                     outcome->reason == REASON_NONE ? " in tables outcomes and history"
-                                                    : " in table outcomes",
-                     what);
+    id_write(&outcome->id, id);
+    return error_set(error, EX_DATAERR, "%s %.36s %s",
+                     outcome->reason == REASON_NONE ? "event" : "rejection", id, what);
 }
 
-static int outcome_differs(const struct view_derived *derived, const struct outcome *there,
-                           struct error *error)
+int view_wrong_record(uint64_t sequence, const char *what, struct error *error)
+{
+    return error_set(error, EX_DATAERR, "record %llu in table order: %s",
+                     (unsigned long long)sequence, what);
+}
+
+static int record_differs(const struct view_derived *derived, const struct view_record *record,
+                          struct error *error)
 {
     struct buffer found = {0};
-    struct error what;
 
-    outcome_write(there, &found);
-    wrong_outcome(derived->outcome, "it is another", &what);
+    outcome_write(&record->outcome, &found);
     if (found.failed)
         error_memory(error);
     else
-        error_set(error, EX_DATAERR, "%s\n  derived: %.*s\n  found:   %.*s", what.text,
+        error_set(error, EX_DATAERR,
+                  "record %llu in table order is not what the commands derive\n"
+                  "  derived: %.*s\n  found:   %.*s",
+                  (unsigned long long)record->sequence,
                   (int)(derived->len > 200 ? 200 : derived->len), derived->line,
                   (int)(found.len > 200 ? 200 : found.len - 1), found.data);
     buffer_release(&found);
     return -1;
 }
 
-/* What the projector doesn't keep. */
-static bool is_kept(const struct outcome *outcome)
+/* --- what else follows from it --- */
+
+static int check_history(struct view_check *check, const struct outcome *event, uint64_t sequence,
+                         uint64_t previous, struct error *error)
 {
-    return outcome->reason != REASON_MALFORMED && outcome->reason != REASON_MISPLACED &&
-           outcome->reason != REASON_ID_REUSED;
+    unsigned char key[HISTORY_KEY];
+    struct view_record before;
+    uint64_t found, unused;
+    int result;
+
+    if (!previous != (event->version == 1))
+        return view_wrong_record(sequence, "it points to a wrong record before it", error);
+    if (previous) {
+        result = view_read_record(check->snapshot, previous, &before, &unused, error);
+        if (result < 0)
+            return -1;
+        if (result == 0 || before.log != VIEW_EVENTS ||
+            before.outcome.version != event->version - 1 ||
+            !id_equal(&before.outcome.value_id, &event->value_id))
+            return view_wrong_record(sequence, "it points to a wrong record before it", error);
+    }
+    if (event->version % VIEW_HISTORY_PAGE)
+        return 0;
+    check->pages++;
+    view_history_key(&event->value_id, event->version, key);
+    result = view_read_sequence(check->snapshot, VIEW_HISTORY, key, sizeof key, &found, error);
+    if (result < 0)
+        return -1;
+    return result > 0 && found == sequence
+               ? 0
+               : wrong_outcome(event, "is not where table history says", error);
 }
 
-static int check_present(struct view_check *check, const struct view_derived *derived,
+static int check_mark(struct view_check *check, struct view_place *place, enum view_log log,
+                      const struct view_derived *derived, uint64_t sequence, struct error *error)
+{
+    unsigned char key[MARK_KEY];
+    uint64_t found;
+    int result;
+
+    if (place->sequence && place->sequence / MARK_STRETCH == sequence / MARK_STRETCH)
+        return 0;
+    check->marks++;
+    view_mark_key(log, derived->partition, derived->start, key);
+    result = view_read_sequence(check->snapshot, VIEW_MARKS, key, sizeof key, &found, error);
+    if (result < 0)
+        return -1;
+    return result > 0 && found == sequence
+               ? 0
+               : wrong_outcome(derived->outcome, "is not where table marks says", error);
+}
+
+static int note_rejected(struct view_check *check, const struct outcome *rejection,
                          struct error *error)
 {
-    const struct outcome *outcome = derived->outcome;
-    struct outcome there;
-    int result = view_get_outcome(check->snapshot, &outcome->value_id, &outcome->parent, &there,
-                                  error);
+    bool created;
 
+    if (!is_bound(rejection) || table_insert(&check->rejected, &rejection->value_id, &created))
+        return 0;
+    return error_memory(error);
+}
+
+/* --- outcomes --- */
+
+static int find_sequence(struct view_check *check, const struct outcome *outcome,
+                         uint64_t *sequence, struct error *error)
+{
+    unsigned char key[OUTCOME_KEY];
+    size_t len = view_check_key(outcome, key);
+
+    return view_read_sequence(check->snapshot, VIEW_OUTCOMES, key, len, sequence, error);
+}
+
+static int check_present(struct view_check *check, enum view_log log,
+                         const struct view_derived *derived, struct error *error)
+{
+    struct view_place *place = &check->places[log][derived->partition];
+    const struct outcome *outcome = derived->outcome;
+    struct view_record record;
+    uint64_t sequence, previous;
+    int result = find_sequence(check, outcome, &sequence, error);
+
+    if (result == 0)
+        return wrong_outcome(outcome, "is missing in table outcomes", error);
+    if (result > 0)
+        result = view_read_record(check->snapshot, sequence, &record, &previous, error);
     if (result < 0)
         return -1;
     if (result == 0)
-        return wrong_outcome(outcome, "it is missing", error);
-    if (!outcome_equal(outcome, &there))
-        return outcome_differs(derived, &there, error);
-    check->counts.outcomes++;
-    check->counts.history += outcome->reason == REASON_NONE;
-    check->counts.values += outcome->reason == REASON_NONE && outcome->version == 1;
-    return 0;
-}
-
-/* It comes later than the view's position. */
-static int check_absent(struct view_check *check, const struct outcome *outcome,
-                        struct error *error)
-{
-    struct outcome there;
-    int result;
-
-    check->counts.behind++;
-    if (!is_kept(outcome))
-        return 0;
-    result = view_get_outcome(check->snapshot, &outcome->value_id, &outcome->parent, &there, error);
-    if (result == 0 && outcome->reason == REASON_NONE)
-        result = view_read_event(check->snapshot, &outcome->value_id, outcome->version, &there,
-                                 error);
-    if (result > 0)
-        return wrong_outcome(outcome, "it is there, and the view's position is before it", error);
-    return result;
+        return wrong_outcome(outcome, "is missing in table order", error);
+    if (!outcome_equal(outcome, &record.outcome))
+        return record_differs(derived, &record, error);
+    if (record.partition != derived->partition || record.offset != derived->start)
+        return view_wrong_record(sequence, "its place in the log is another", error);
+    if (sequence <= place->sequence)
+        return view_wrong_record(sequence, "it comes before one that it follows in its log", error);
+    if (check_mark(check, place, log, derived, sequence, error) < 0)
+        return -1;
+    place->sequence = sequence;
+    if (log == VIEW_REJECTIONS) {
+        check->counts.rejections++;
+        return note_rejected(check, outcome, error);
+    }
+    check->counts.events++;
+    check->counts.values += outcome->version == 1;
+    return check_history(check, outcome, sequence, previous, error);
 }
 
 int view_check_outcome(struct view_check *check, const struct view_derived *derived,
@@ -242,140 +311,26 @@ int view_check_outcome(struct view_check *check, const struct view_derived *deri
 {
     enum view_log log = derived->outcome->reason == REASON_NONE ? VIEW_EVENTS : VIEW_REJECTIONS;
     struct view_place *place = &check->places[log][derived->partition];
-
-    if (!place->position.begun || derived->start >= place->position.next)
-        return check_absent(check, derived->outcome, error);
-    if (check_place(place, log, derived, error) < 0)
-        return -1;
-    return is_kept(derived->outcome) ? check_present(check, derived, error) : 0;
-}
-
-/* --- what else is there --- */
-
-static int wrong_value(const struct id *id, const char *what, struct error *error)
-{
-    char text[ID_TEXT];
-
-    id_write(id, text);
-    return error_set(error, EX_DATAERR, "value %.36s in table values: %s", text, what);
-}
-
-/* A value is as the last event of its history leaves it. */
-static int check_value(struct view_check *check, const struct db_bytes *key, struct error *error)
-{
-    struct view_value value;
-    struct outcome last;
-    bool any_next;
-    struct id id;
+    uint64_t sequence;
     int result;
 
-    if (key->len != sizeof id.bytes)
-        return view_damaged("values", error);
-    memcpy(id.bytes, key->data, sizeof id.bytes);
-    if (view_read_value(check->snapshot, &id, &value, &any_next, error) < 0)
-        return -1;
-    if (any_next || !value.value.version)
-        return wrong_value(&id, "an event of it was left out, as --skip said", error);
-    result = view_read_event(check->snapshot, &id, value.value.version, &last, error);
-    if (result < 0)
-        return -1;
-    if (result == 0)
-        return wrong_value(&id, "history doesn't have its version", error);
-    if (memcmp(&last.result, &value.value.number, sizeof last.result) != 0 ||
-        last.timestamp != value.timestamp)
-        return wrong_value(&id, "it is not what its last event in history says", error);
-    result = view_read_event(check->snapshot, &id, value.value.version + 1, &last, error);
-    return result > 0 ? wrong_value(&id, "history goes beyond its version", error) : result;
-}
-
-static int check_values(struct view_check *check, void (*tick)(void), struct error *error)
-{
-    struct db_bytes key, found;
-    struct db_cursor *cursor;
-    uint64_t count = 0;
-    int result;
-
-    if (db_cursor_open(check->snapshot->db, VIEW_VALUES, &cursor, error) < 0)
-        return -1;
-    while ((result = db_cursor_next(cursor, &key, &found, error)) > 0) {
-        result = check_value(check, &key, error);
-        if (result < 0)
-            break;
-        if (++count % TICK_RECORDS == 0)
-            tick();
+    if (place->position.begun && derived->start < place->position.next) {
+        if (check_place(place, log, derived, error) < 0)
+            return -1;
+        return check_present(check, log, derived, error);
     }
-    db_cursor_close(cursor);
-    if (result == 0 && count != check->counts.values)
-        return error_set(error, EX_DATAERR, "table values has %llu entries, and %llu were created",
-                         (unsigned long long)count, (unsigned long long)check->counts.values);
-    return result;
-}
-
-/* Whether a record of history or outcomes was derived at all: all that were are known to be right. */
-static int check_derived(int table, const struct db_bytes *key,
-                         const struct state *(*state_of)(void *context, const struct id *value_id),
-                         void *context, struct error *error)
-{
-    const unsigned char *bytes = key->data;
-    struct outcome outcome = {0};
-    const struct state *state;
-    char text[ID_TEXT];
-    uint64_t version;
-
-    if (key->len != (table == VIEW_HISTORY ? 24 : 32))
-        return view_damaged(table == VIEW_HISTORY ? "history" : "outcomes", error);
-    memcpy(outcome.value_id.bytes, bytes, 16);
-    state = state_of(context, &outcome.value_id);
-    if (table == VIEW_OUTCOMES) {
-        memcpy(outcome.parent.bytes, bytes + 16, 16);
-        outcome.reason = REASON_MALFORMED;
-        return state_has_command(state, &outcome.value_id, &outcome.parent)
-                   ? 0
-                   : wrong_outcome(&outcome, "there was no such command", error);
-    }
-    get_u64(bytes + 16, &version);
-    if (version && version <= state_version(state, &outcome.value_id))
-        return 0;
-    id_write(&outcome.value_id, text);
-    return error_set(error, EX_DATAERR,
-                     "version %llu of value %.36s in table history: there was no such event",
-                     (unsigned long long)version, text);
-}
-
-/* Finds the record of a table that was not derived, if it has more than it should. */
-static int check_count(struct view_check *check, int table, uint64_t expected,
-                       const struct state *(*state_of)(void *context, const struct id *value_id),
-                       void *context, struct error *error)
-{
-    struct db_bytes key, found;
-    struct db_cursor *cursor;
-    uint64_t count;
-    int result;
-
-    if (db_count(check->snapshot->db, table, &count, error) < 0)
-        return -1;
-    if (count == expected)
-        return 0;
-    if (db_cursor_open(check->snapshot->db, table, &cursor, error) < 0)
-        return -1;
-    while ((result = db_cursor_next(cursor, &key, &found, error)) > 0) {
-        result = check_derived(table, &key, state_of, context, error);
-        if (result < 0)
-            break;
-    }
-    db_cursor_close(cursor);
-    return result < 0 ? -1
-                      : error_set(error, EX_DATAERR, "table %s has %llu entries, and %llu were derived",
-                                  table == VIEW_HISTORY ? "history" : "outcomes",
-                                  (unsigned long long)count, (unsigned long long)expected);
+    check->counts.behind++;
+    result = find_sequence(check, derived->outcome, &sequence, error);
+    return result > 0 ? wrong_outcome(derived->outcome,
+                                      "is there, and the view's position is before it", error)
+                      : result;
 }
 
 int view_check_finish(struct view_check *check,
                       const struct state *(*state_of)(void *context, const struct id *value_id),
                       void *context, void (*tick)(void), struct error *error)
 {
-    if (check_places(check, error) < 0 || check_values(check, tick, error) < 0 ||
-        check_count(check, VIEW_HISTORY, check->counts.history, state_of, context, error) < 0)
+    if (check_places(check, error) < 0)
         return -1;
-    return check_count(check, VIEW_OUTCOMES, check->counts.outcomes, state_of, context, error);
+    return view_check_tables(check, state_of, context, tick, error);
 }

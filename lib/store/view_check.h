@@ -40,7 +40,7 @@ int view_check_finish(struct view_check *check,
 
 /* What is in the view, and how many outcomes it lags behind. */
 struct view_counts {
-    uint64_t values, history, outcomes, behind;
+    uint64_t values, events, rejections, behind;
 };
 const struct view_counts *view_check_counts(const struct view_check *check);
 
