@@ -101,7 +101,7 @@ edit() {
     rm view/1/lock.mdb
     find . -type f -printf '%p %s %T@\n' | LC_ALL=C sort >before
     verify --view view >printed
-    find . -type f ! -name printed ! -name before -printf '%p %s %T@\n' | LC_ALL=C sort >after
+    find . -type f ! -name printed ! -name before ! -name after -printf '%p %s %T@\n' | LC_ALL=C sort >after
     diff <(grep -v before before) after
 }
 
@@ -315,7 +315,7 @@ without() {
 
 @test "a view with a wrong, missing or stray value is found" {
     some_system
-    read -r key value < <(edit view/1 values | grep -v ' 0000000000000000' | sed -n 5p)
+    read -r key value < <(edit view/1 values | grep -v ' 000000000000000[01]' | sed -n 5p)
     id=$(uuid "$key")
     with values "$key" "$(other "$value" 16)" "value $id in table values: its version is not that"
     with values "$key" "$(other "$value" 32)" "value $id in table values: it is not what its last"
@@ -331,16 +331,13 @@ without() {
 
 @test "a view with a wrong, missing or stray record in its order is found" {
     some_system
-    # the last ones: of a value's last event, a whole record can't be missed elsewhere
     line=$(edit view/1 order | grep -n ' 10' | sed -n 33p | cut -d: -f1)
     read -r key value < <(edit view/1 order | sed -n "${line}p")
-    start=$((16#${value:4:4} & 0x7f7f))
     with order "$key" "$(other "$value" 30)" "after the command at "
     [[ $stderr == *"record $line in table order is not what the commands derive"*'  derived: {'*'  found:   {'* ]]
     with order "$key" "$(other "$value" 3)" "after the command at "
     with order "$key" "$(other "$value" $((${#value} - 3)))" "after the command at "
     without order "$key" "after the command at "
-    [ "$start" -ge 0 ]
     count=$(edit view/1 order | grep -c '')
     with order "$(printf %016x $((count + 1)))" "$value" "record $((count + 1)) in table order: there was no such outcome"
     with order "$(printf %016x $((count + 9)))" "$value" "record $((count + 1)) in table order: it is missing"
@@ -469,7 +466,7 @@ without() {
 
 @test "on a terminal it tells how far it is, and wipes that out" {
     needs python3
-    some_inputs 60000 | calc-submit >commands
+    some_inputs 20000 | calc-submit >commands
     calc-handle -i commands -o events -r rejections
     cat >terminal.py <<'PY'
 import os, pty, sys
@@ -485,9 +482,9 @@ PY
     # slow enough to be seen, however fast the machine is
     mkfifo slow
     {
-        head -n 30000 commands
+        head -n 10000 commands
         sleep 1.5
-        tail -n +30001 commands
+        tail -n +10001 commands
     } >slow 3>&- &
     python3 terminal.py calc-verify -i slow -o events -r rejections >printed
     grep -aq 'calc-verify: [0-9]* commands, [0-9]*/s' terminal
