@@ -71,6 +71,9 @@ int db_seek(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes
 int db_seek_last(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes *value,
                  struct error *error);
 
+/* Leaf pages of a table: what writing to all of it would change. */
+int db_pages(struct db_txn *txn, int table, size_t *pages, struct error *error);
+
 /* A walk through a table. It is closed before its transaction ends (NULL is allowed). */
 int db_cursor_open(struct db_txn *txn, int table, struct db_cursor **cursor, struct error *error);
 void db_cursor_close(struct db_cursor *cursor);
@@ -81,5 +84,9 @@ int db_cursor_next(struct db_cursor *cursor, struct db_bytes *key, struct db_byt
 
 /* How many entries a table has. */
 int db_count(struct db_txn *txn, int table, uint64_t *count, struct error *error);
+
+/* Instead of that, puts entries whose keys ascend: neighbours cost less than with db_put(). */
+int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
+                  size_t len, struct error *error);
 
 #endif

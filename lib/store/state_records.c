@@ -3,6 +3,8 @@
  *   meta      "format"            -> format:8
  *             "position"          -> begun:1 partitions:8 first:8 last:8 next:8 first_digest:16
  *                                    last_digest:16 events_end:8 rejections_end:8
+ *                                    events_last:8 events_digest:16
+ *                                    rejections_last:8 rejections_digest:16
  *                                    events_durable:8 rejections_durable:8
  *   values    id:16               -> version:8 number:8 owner:rest
  *                                    (version 0: only rejected commands are known of it)
@@ -10,12 +12,13 @@
  *
  * When any of it changes, STATE_FORMAT goes up. What was written in an older format is taken over where
  * that loses nothing; else, and in a newer one, a store is refused: its folder has to be removed, and
- * the state is derived again from the commands. Format 1 had no durable ends: the ends were both. */
+ * the state is derived again from the commands. Format 1 ended behind
+ * rejections_end: the ends were durable. */
 #include "store/state_records.h"
 
 #include "base/bytes.h"
 
-enum { STATE_FORMAT = 2, VALUE_FIXED = 16, POSITION_BYTES = 97, POSITION_BYTES_1 = 81 };
+enum { STATE_FORMAT = 2, VALUE_FIXED = 16, POSITION_BYTES = 145, POSITION_BYTES_1 = 81 };
 
 const char *const state_tables[] = {"meta", "values", "commands", NULL};
 
@@ -85,6 +88,10 @@ int state_position_write(struct db_txn *txn, const struct state_position *positi
     at = put_bytes(at, position->last_digest.bytes, 16);
     at = put_u64(at, position->ends[0]);
     at = put_u64(at, position->ends[1]);
+    for (int i = 0; i < 2; i++) {
+        at = put_u64(at, position->last_outcomes[i]);
+        at = put_bytes(at, position->outcome_digests[i].bytes, 16);
+    }
     at = put_u64(at, position->durable[0]);
     put_u64(at, position->durable[1]);
     return db_put(txn, STATE_META, "position", 8, bytes, sizeof bytes, error);
@@ -103,6 +110,7 @@ int state_position_read(struct db_txn *txn, struct state_position *position, str
     if (found.len != POSITION_BYTES && found.len != POSITION_BYTES_1)
         return damaged("meta", error);
     at = found.data;
+    position->kept = true;
     position->begun = *at++;
     at = get_u64(at, &partitions);
     position->partitions = (int32_t)partitions;
@@ -114,8 +122,13 @@ int state_position_read(struct db_txn *txn, struct state_position *position, str
     at = get_u64(at, &position->ends[0]);
     at = get_u64(at, &position->ends[1]);
     memcpy(position->durable, position->ends, sizeof position->durable);
-    if (found.len == POSITION_BYTES)
-        get_u64(get_u64(at, &position->durable[0]), &position->durable[1]);
+    if (found.len == POSITION_BYTES_1)
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        at = get_u64(at, &position->last_outcomes[i]);
+        at = get_bytes(at, position->outcome_digests[i].bytes, 16);
+    }
+    get_u64(get_u64(at, &position->durable[0]), &position->durable[1]);
     return 0;
 }
 
@@ -144,7 +157,7 @@ int state_format_take(struct db_txn *txn, struct error *error)
     if (format < 0 || format == STATE_FORMAT)
         return format < 0 ? -1 : 0;
     if (state_position_read(txn, &position, error) < 0 ||
-        state_position_write(txn, &position, error) < 0)
+        (position.kept && state_position_write(txn, &position, error) < 0))
         return -1;
     put_u64(bytes, STATE_FORMAT);
     return db_put(txn, STATE_META, "format", 6, bytes, sizeof bytes, error);

@@ -11,7 +11,7 @@ struct value_entry {
     struct id id;
     struct value value;
     uint32_t owner;   /* index in actors + 1; 0 is nobody */
-    bool stored;      /* the store has it, so it may have commands of it */
+    bool stored;      /* the store may have commands of it that aren't in memory */
     bool dirty;       /* a checkpoint has to write it */
 };
 

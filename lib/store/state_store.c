@@ -1,11 +1,10 @@
 /* The state's store: an LMDB environment, whose tables are drawn in state_records.c. */
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
-#include "base/bytes.h"
+#include "base/folder.h"
 #include "calc/message.h"
 #include "store/state_records.h"
+#include "store/state_sort.h"
 
 struct state_store {
     struct db *db;
@@ -13,6 +12,8 @@ struct state_store {
     uint32_t saved_commands; /* entries of commands that the store has */
     struct buffer dirty;     /* indices of values that it hasn't, as they are now */
     bool empty;              /* it holds nothing: no need to look */
+    size_t pages;            /* of its tables, which a checkpoint may change; at the last one */
+    struct state_position position; /* as the last checkpoint wrote it */
 };
 
 void state_digest(const void *record, size_t len, struct id *digest)
@@ -52,7 +53,8 @@ int state_store_find_value(struct state *state, struct value_entry *entry, struc
 static void command_key(const struct value_entry *value, const struct id *command_id,
                         unsigned char key[32])
 {
-    put_bytes(put_bytes(key, value->id.bytes, 16), command_id->bytes, 16);
+    memcpy(key, value->id.bytes, 16);
+    memcpy(key + 16, command_id->bytes, 16);
 }
 
 int state_store_find_command(const struct state *state, const struct value_entry *value,
@@ -100,62 +102,112 @@ size_t state_unsaved(const struct state *state)
            state->store->dirty.len / sizeof(uint32_t);
 }
 
+size_t state_memory(const struct state *state)
+{
+    const struct table *tables[] = {&state->values, &state->commands, &state->actors};
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        bytes += tables[i]->cap * tables[i]->entry_size +
+                 (tables[i]->slots ? (tables[i]->mask + 1) * sizeof *tables[i]->slots : 0);
+    return bytes;
+}
+
+bool state_is_due(const struct state *state, size_t memory, size_t pages)
+{
+    enum { MOST = 1000000, PAGE_BYTES = 4096, ENTRIES_A_PAGE = 30, MOST_PAGES = 131072 };
+    size_t unsaved = state_unsaved(state), touched = unsaved;
+
+    if (unsaved >= MOST || state_memory(state) > memory)
+        return true;
+    if (touched > state->store->pages)
+        touched = state->store->pages;
+    touched += unsaved / ENTRIES_A_PAGE;
+    if (touched > MOST_PAGES) /* more than that LMDB doesn't keep in memory */
+        touched = MOST_PAGES;
+    return touched * PAGE_BYTES > pages;
+}
+
 /* --- checkpoints --- */
 
-static int write_value(struct db_txn *txn, const struct state *state,
-                       const struct value_entry *value, struct error *error)
+static int write_values(struct db_cursor *cursor, const struct state *state, struct error *error)
 {
-    const struct actor *owner = NULL;
+    size_t count = state->store->dirty.len / sizeof(uint32_t);
+    const uint32_t *dirty = (const uint32_t *)state->store->dirty.data;
+    struct sort_item *items = sort_new(count), *sorted;
     unsigned char bytes[STATE_VALUE_BYTES];
-    size_t len;
+    int result = items ? 0 : error_memory(error);
 
-    if (value->owner)
-        owner = &((struct actor_entry *)table_at(&state->actors, value->owner - 1))->actor;
-    len = state_value_encode(&value->value, owner, bytes);
-    return db_put(txn, STATE_VALUES, value->id.bytes, 16, bytes, len, error);
+    for (size_t i = 0; items && i < count; i++) {
+        const struct value_entry *value = table_at(&state->values, dirty[i]);
+        items[i] = (struct sort_item){sort_word(value->id.bytes), dirty[i]};
+    }
+    sorted = items ? sort_values(items, count, &state->values) : NULL;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        const struct value_entry *value = table_at(&state->values, sorted[i].index);
+        const struct actor *owner = NULL;
+        if (value->owner)
+            owner = &((struct actor_entry *)table_at(&state->actors, value->owner - 1))->actor;
+        result = db_cursor_put(cursor, value->id.bytes, sizeof value->id.bytes, bytes,
+                               state_value_encode(&value->value, owner, bytes), error);
+    }
+    free(items);
+    return result;
 }
 
-static int write_values(struct db_txn *txn, const struct state *state, struct error *error)
-{
-    const struct buffer *dirty = &state->store->dirty;
-    const uint32_t *index = (const uint32_t *)dirty->data;
-
-    for (size_t i = 0; i < dirty->len / sizeof *index; i++)
-        if (write_value(txn, state, table_at(&state->values, index[i]), error) < 0)
-            return -1;
-    return 0;
-}
-
-struct command_record {
-    unsigned char key[32];
-    struct body body;
-};
-
-static int by_key(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof((struct command_record *)0)->key);
-}
-
-/* In the order of their keys: neighbours go to the same pages. */
-static int write_commands(struct db_txn *txn, const struct state *state, struct error *error)
+static int write_commands(struct db_cursor *cursor, const struct state *state, struct error *error)
 {
     uint32_t from = state->store->saved_commands, count = state->commands.count - from;
-    struct command_record *records = malloc((count + 1) * sizeof *records);
-    int result = 0;
+    struct sort_item *items = sort_new(count), *sorted;
+    int result = items ? 0 : error_memory(error);
 
-    if (!records)
-        return error_memory(error);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; items && i < count; i++) {
         const struct command_entry *entry = table_at(&state->commands, from + i);
-        command_key(table_at(&state->values, entry->key.value), &entry->key.id, records[i].key);
-        records[i].body = entry->body;
+        const struct value_entry *value = table_at(&state->values, entry->key.value);
+        items[i] = (struct sort_item){sort_word(value->id.bytes), from + i};
     }
-    qsort(records, count, sizeof *records, by_key);
-    for (uint32_t i = 0; result == 0 && i < count; i++)
-        result = db_put(txn, STATE_COMMANDS, records[i].key, sizeof records[i].key,
-                        records[i].body.bytes, BODY_BYTES, error);
-    free(records);
+    sorted = items ? sort_commands(items, count, &state->commands, &state->values) : NULL;
+    for (uint32_t i = 0; result == 0 && i < count; i++) {
+        const struct command_entry *entry = table_at(&state->commands, sorted[i].index);
+        unsigned char key[32];
+        command_key(table_at(&state->values, entry->key.value), &entry->key.id, key);
+        result = db_cursor_put(cursor, key, sizeof key, entry->body.bytes, BODY_BYTES, error);
+    }
+    free(items);
     return result;
+}
+
+static int write_table(struct db_txn *txn, int table, const struct state *state,
+                       struct error *error)
+{
+    struct db_cursor *cursor;
+    size_t pages;
+    int result;
+
+    if (db_cursor_open(txn, table, &cursor, error) < 0)
+        return -1;
+    result = (table == STATE_VALUES ? write_values : write_commands)(cursor, state, error);
+    db_cursor_close(cursor);
+    if (result == 0)
+        result = db_pages(txn, table, &pages, error);
+    if (result == 0)
+        state->store->pages += pages;
+    return result;
+}
+
+/* Makes room in memory: of what is dropped the store has to be asked again. The commands go first,
+ * since there are more of them, and few come twice. */
+static void drop(struct state *state, size_t memory)
+{
+    if (state_memory(state) <= memory)
+        return;
+    table_release(&state->commands);
+    for (uint32_t i = 0; i < state->values.count; i++)
+        ((struct value_entry *)table_at(&state->values, i))->stored = true;
+    if (state_memory(state) <= memory / 2)
+        return;
+    table_release(&state->values);
+    table_release(&state->actors);
 }
 
 /* What a checkpoint wrote is the store's. */
@@ -163,22 +215,12 @@ static void saved(struct state *state, size_t memory)
 {
     struct state_store *store = state->store;
     const uint32_t *index = (const uint32_t *)store->dirty.data;
-    size_t used = (size_t)state->values.cap * sizeof(struct value_entry) +
-                  (size_t)state->commands.cap * sizeof(struct command_entry) +
-                  (size_t)state->actors.cap * sizeof(struct actor_entry);
 
-    for (size_t i = 0; i < store->dirty.len / sizeof *index; i++) {
-        struct value_entry *value = table_at(&state->values, index[i]);
-        value->dirty = false;
-        value->stored = true;
-    }
+    for (size_t i = 0; i < store->dirty.len / sizeof *index; i++)
+        ((struct value_entry *)table_at(&state->values, index[i]))->dirty = false;
     store->dirty.len = 0;
     store->empty = store->empty && state->values.count == 0;
-    if (used > memory) {
-        table_release(&state->values);
-        table_release(&state->commands);
-        table_release(&state->actors);
-    }
+    drop(state, memory);
     store->saved_commands = state->commands.count;
 }
 
@@ -192,15 +234,51 @@ int state_checkpoint(struct state *state, const struct state_position *position,
     store->snapshot = NULL;
     if (db_begin(store->db, true, &txn, error) < 0)
         return -1;
-    if (write_values(txn, state, error) < 0 || write_commands(txn, state, error) < 0 ||
+    store->pages = 0;
+    if (write_table(txn, STATE_VALUES, state, error) < 0 ||
+        write_table(txn, STATE_COMMANDS, state, error) < 0 ||
         state_position_write(txn, position, error) < 0) {
         db_abort(txn);
         return -1;
     }
     if (db_commit(txn, error) < 0)
         return -1;
+    store->position = *position;
     saved(state, memory);
     return 0;
+}
+
+int state_mark_durable(struct state *state, const uint64_t durable[2], struct error *error)
+{
+    struct state_position position = state->store->position;
+    struct db_txn *txn;
+
+    memcpy(position.durable, durable, sizeof position.durable);
+    db_abort(state->store->snapshot);
+    state->store->snapshot = NULL;
+    if (db_begin(state->store->db, true, &txn, error) < 0)
+        return -1;
+    if (state_position_write(txn, &position, error) < 0) {
+        db_abort(txn);
+        return -1;
+    }
+    if (db_commit(txn, error) < 0)
+        return -1;
+    state->store->position = position;
+    return 0;
+}
+
+void state_forget(struct state *state)
+{
+    table_release(&state->values);
+    table_release(&state->commands);
+    table_release(&state->actors);
+    state->undo.len = 0;
+    state->open = 0;
+    if (!state->store)
+        return;
+    state->store->dirty.len = 0;
+    state->store->saved_commands = 0;
 }
 
 /* --- opening --- */
@@ -211,9 +289,16 @@ static int look_around(struct state_store *store, struct db_txn *txn,
 {
     struct db_bytes key = {"", 1}, found;
     int result = db_seek(txn, STATE_VALUES, &key, &found, error);
+    size_t values, commands;
 
+    if (result < 0 || db_pages(txn, STATE_VALUES, &values, error) < 0 ||
+        db_pages(txn, STATE_COMMANDS, &commands, error) < 0 ||
+        state_position_read(txn, position, error) < 0)
+        return -1;
     store->empty = result == 0;
-    return result < 0 ? -1 : state_position_read(txn, position, error);
+    store->pages = values + commands;
+    store->position = *position;
+    return 0;
 }
 
 int state_open(struct state *state, const char *folder, struct state_position *position,
@@ -225,8 +310,8 @@ int state_open(struct state *state, const char *folder, struct state_position *p
     if (!store)
         return error_memory(error);
     state->store = store;
-    if (mkdir(folder, 0777) < 0 && errno != EEXIST)
-        return error_errno(error, EX_IOERR, "can't make the folder %s", folder);
+    if (folder_make(folder, error) < 0)
+        return -1;
     if (db_open(folder, state_tables, true, &store->db, error) < 0 ||
         db_begin(store->db, true, &txn, error) < 0)
         return -1;
@@ -234,7 +319,11 @@ int state_open(struct state *state, const char *folder, struct state_position *p
         db_abort(txn);
         return -1;
     }
-    return db_commit(txn, error);
+    if (db_commit(txn, error) < 0)
+        return -1;
+    if (!position->kept && folder_sync(folder) < 0)
+        return error_errno(error, EX_IOERR, "can't make the state in %s durable", folder);
+    return 0;
 }
 
 int state_clear(struct state *state, struct error *error)
@@ -252,12 +341,9 @@ int state_clear(struct state *state, struct error *error)
         db_abort(txn);
         return -1;
     }
-    table_release(&state->values);
-    table_release(&state->commands);
-    table_release(&state->actors);
-    store->dirty.len = 0;
-    store->saved_commands = 0;
+    state_forget(state);
     store->empty = true;
+    store->position = nothing;
     return db_commit(txn, error);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/lock.h"
 #include "stream/reader.h"
 
 /* --- stdout, files --- */
@@ -120,6 +121,33 @@ bool writer_is_log(const struct writer *writer)
 struct buffer *writer_batch(struct writer *writer)
 {
     return &writer->batch;
+}
+
+int writer_end(const struct writer *writer, uint64_t *end, struct error *error)
+{
+    uint64_t size;
+    int result;
+
+    while ((result = lock_take(writer->log.fd, LOCK_SHARED, error)) < 0 && errno == EINTR)
+        ;
+    if (result < 0)
+        return -1;
+    if (log_extent(writer->log.fd, 0, &size, end) < 0)
+        result = error_errno(error, EX_IOERR, "can't read the end of %s", writer->name);
+    lock_drop(writer->log.fd);
+    return result;
+}
+
+int writer_cut(struct writer *writer, uint64_t end, uint64_t *cut, struct error *error)
+{
+    return log_cut(&writer->log, end, cut, error);
+}
+
+int writer_sync(struct writer *writer, struct error *error)
+{
+    if (fdatasync(writer->log.fd) < 0)
+        return error_errno(error, EX_IOERR, "can't sync %s", writer->name);
+    return 0;
 }
 
 int writer_end_record(struct writer *writer, const struct id *key, struct error *error)
