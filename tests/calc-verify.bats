@@ -98,9 +98,9 @@ edit() {
 
 @test "nothing is changed, not even the time of a file" {
     some_system
-    rm view/1/lock.mdb
+    rm view/1/lock.mdb events.state/0/lock.mdb
     find . -type f -printf '%p %s %T@\n' | LC_ALL=C sort >before
-    verify --view view >printed
+    verify --view view --state events.state >printed
     find . -type f ! -name printed ! -name before ! -name after -printf '%p %s %T@\n' | LC_ALL=C sort >after
     diff <(grep -v before before) after
 }
@@ -435,6 +435,133 @@ without() {
     verify --view bare
     [ ! -e copy/1/lock.mdb ] && [ ! -e bare/lock.mdb ]
     chmod -R u+w copy bare
+}
+
+# --- the state ---
+
+# Of files, as the handler leaves it.
+verify_state() {
+    verify --state events.state
+}
+
+# kept TABLE KEY VALUE TEXT, lost TABLE KEY TEXT: as with and without, of the state.
+kept() {
+    local before
+    before=$(edit events.state/0 "$1" | sed -n "s/^$2 //p")
+    edit events.state/0 "$1" put "$2" "$3"
+    finds "the state in events.state/0: $4" verify_state
+    if [ -n "$before" ]; then
+        edit events.state/0 "$1" put "$2" "$before"
+    else
+        edit events.state/0 "$1" delete "$2"
+    fi
+    verify_state
+}
+
+lost() {
+    local before
+    before=$(edit events.state/0 "$1" | sed -n "s/^$2 //p")
+    [ -n "$before" ]
+    edit events.state/0 "$1" delete "$2"
+    finds "the state in events.state/0: $3" verify_state
+    edit events.state/0 "$1" put "$2" "$before"
+    verify_state
+}
+
+@test "a state that is right is verified, alone and with the logs" {
+    some_system
+    run -0 --separate-stderr verify_state
+    [ -z "$stderr" ]
+    [ "${lines[3]}" = '{"verified":"state","end":"'"$(wc -c <commands)"'","values":74,"commands":303,"behind":0}' ]
+    calc-verify -i commands --state events.state
+}
+
+@test "a state with a wrong, missing or stray value is found" {
+    some_system
+    last=$(start_of commands 402)
+    read -r key value < <(edit events.state/0 values | grep ' 0.*616e6e$' | sed -n 2p)
+    [ -n "$value" ]
+    id=$(uuid "$key")
+    for digit in 16 32 38; do
+        kept values "$key" "$(other "$value" $digit)" \
+            "after the command at $last: value $id in table values is not what the commands derive"
+    done
+    kept values "$key" "${value:0:32}" "after the command at $last: value $id in table values is not what"
+    kept values "$key" "${value:0:30}" 'after the command at '
+    lost values "$key" "after the command at $last: value $id in table values: it is missing"
+    kept values "$(other "$key")" "$value" \
+        "after the command at $last: value $(uuid "$(other "$key")") in table values: no command was decided on it"
+}
+
+@test "a state with a wrong, missing or stray command is found" {
+    some_system
+    last=$(start_of commands 402)
+    read -r key value < <(edit events.state/0 commands | sed -n 44p)
+    name="command $(uuid "$key" 32) on value $(uuid "$key") in table commands"
+    kept commands "$key" "$(other "$value")" "after the command at $last: $name: its body is not that of the command"
+    kept commands "$key" "$(other "$value" 2)" "after the command at $last: $name: its body is not"
+    lost commands "$key" "after the command at $last: $name: it is missing"
+    kept commands "$(other "$key")" "$value" "after the command at $last: command $(uuid "$(other "$key")" 32)"
+}
+
+@test "a state with any digit of its position wrong is found" {
+    some_system
+    key=$(printf position | xxd -p)
+    value=$(edit events.state/0 meta | sed -n "s/^$key //p")
+    [ ${#value} -ge 200 ]
+    for ((digit = 2; digit <= ${#value}; digit += 2)); do
+        ((digit < 3 || digit > 10)) || continue # the count of partitions has 4 bytes in use
+        edit events.state/0 meta put "$key" "$(other "$value" $digit)"
+        finds 'the state in events.state/0' verify_state || {
+            echo "digit $digit of $value"
+            false
+        }
+    done
+}
+
+@test "a state that is behind is no difference, and is told; one that is of other logs is found" {
+    some_system
+    cp commands longer
+    some_inputs 50 | calc-submit >>longer
+    cp events events.2
+    cp rejections rejections.2
+    cp -r events.state events.2.state
+    calc-handle -i longer -o events.2 -r rejections.2 --state events.2.state
+    run -0 --separate-stderr calc-verify -i longer -o events.2 -r rejections.2 --state events.state
+    [[ $output == *'"commands":303,"behind":50}' ]]
+    [[ $stderr == *"the state in events.state/0 is at $(wc -c <commands): 50 commands are not in it yet"* ]]
+    finds 'the state in events.2.state/0: it is ahead of the commands' verify --state events.2.state
+    finds 'the state in events.2.state/0: ' \
+        calc-verify -i longer -o events -r rejections --state events.2.state
+    [[ $stderr == *"ends at $(wc -c <rejections), and was durable to $(wc -c <rejections.2): its tail is lost"* ||
+        $stderr == *"ends at $(wc -c <events), and was durable to $(wc -c <events.2): its tail is lost"* ]]
+    cp commands other
+    flip other 5
+    finds 'the state in events.state/0: its first command is not the first one' \
+        calc-verify -i other --state events.state
+    echo '{"value":1}' | calc-submit >one
+    finds 'the state in events.state/0: it is ahead of the commands' calc-verify -i one --state events.state
+    head -n 200 commands >some
+    tail -n +202 commands >>some
+    finds 'the state in events.state/0: ' calc-verify -i some --state events.state
+}
+
+@test "a state in use is verified while its handler works" {
+    some_inputs 3000 | calc-submit -o commands >acks
+    background calc-handle -f -i commands -o events -r rejections
+    until_true 20 test -e events.state/0/data.mdb
+    some_inputs 30000 >inputs
+    calc-submit -o commands <inputs >acks 3>&- &
+    submitter=$!
+    rounds=0
+    while kill -0 $submitter 2>/dev/null || [ $rounds -lt 5 ]; do
+        run -0 verify_state
+        rounds=$((rounds + 1))
+    done
+    wait $submitter
+    end_started
+    run -0 --separate-stderr verify_state
+    [[ $output == *'"behind":0}' ]]
 }
 
 # --- how it is called ---

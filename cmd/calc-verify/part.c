@@ -44,25 +44,41 @@ static int wrong_state(const struct part *part, const char *what, uint64_t at, s
     return part_blame("state", part->state_folder, state_read_disturbed(part->state), error);
 }
 
-/* Whether the ends that the state knows are those of the outcomes that were derived until here. The ones
- * of topics may be behind: after a batch that was taken back they aren't moved again. */
-static int check_state_ends(const struct part *part, struct error *error)
+/* Whether the end that the state knows of an output is that of the outcomes that were derived until here.
+ * That of a topic may be behind: after a batch that was taken back it isn't moved again. */
+static int check_state_end(const struct part *part, int i, struct error *error)
 {
-    for (int i = 0; i < PART_OUTPUTS; i++) {
-        const struct output *output = &part->outputs[i];
-        uint64_t end = part->position.ends[i];
-        bool right = output->source.is_topic ? end <= output->end : end == output->end;
-        if (output->given && output->missing)
-            return error_set(error, EX_DATAERR,
-                             "it is behind an %s that %s doesn't have: it leads",
-                             output->what, output->source.name);
-        if ((output->given || !part->commands.is_topic) && !right)
-            return error_set(error, EX_DATAERR,
-                             "its end of the %ss is %llu, and the commands derive %llu",
-                             output->what, (unsigned long long)end,
-                             (unsigned long long)output->end);
-    }
+    const struct output *output = &part->outputs[i];
+    uint64_t end = part->position.ends[i];
+    bool is_topic = part->commands.is_topic;
+
+    if (output->given && output->missing)
+        return error_set(error, EX_DATAERR, "it is behind an %s that %s doesn't have: it leads",
+                         output->what, output->source.name);
+    if ((output->given || !is_topic) && (is_topic ? end > output->end : end != output->end))
+        return error_set(error, EX_DATAERR,
+                         "its end of the %ss is %llu, and the commands derive %llu", output->what,
+                         (unsigned long long)end, (unsigned long long)output->end);
+    if (!is_topic && end && !part->last_met[i])
+        return error_set(error, EX_DATAERR, "the last %s that it knows, at %llu, is another one",
+                         output->what, (unsigned long long)part->position.last_outcomes[i]);
+    if (part->position.durable[i] < end)
+        return error_set(error, EX_DATAERR, "its %ss go to %llu and are durable to %llu only",
+                         output->what, (unsigned long long)end,
+                         (unsigned long long)part->position.durable[i]);
     return 0;
+}
+
+/* Takes an outcome that the state of files may know as its last one. */
+static void meet_outcome(struct part *part, int i, const struct derived *derived, uint64_t start)
+{
+    struct id digest;
+
+    if (!part->state || part->state_checked || start != part->position.last_outcomes[i])
+        return;
+    state_digest(derived->line, derived->len, &digest);
+    part->last_met[i] = start + derived->len + 1 == part->position.ends[i] &&
+                        id_equal(&digest, &part->position.outcome_digests[i]);
 }
 
 /* The commands were derived to where the state is. */
@@ -76,9 +92,9 @@ static int compare_state(struct part *part, void (*tick)(void), struct error *er
     part->state_checked = true;
     guard_enter("state", part->state_folder);
     result = state_check(part->state, &part->derived, tick, &why);
-    if (result == 0 && part->position.begun)
-        result = check_state_ends(part, &why);
     guard_leave();
+    for (int i = 0; i < PART_OUTPUTS && result == 0 && part->position.begun; i++)
+        result = check_state_end(part, i, &why);
     if (result == 0)
         return 0;
     error_set(error, why.status, "after the command at %s: %s",
@@ -191,6 +207,7 @@ static int compare_outcome(struct part *part, const struct record *command,
         (output->given && output->missing == before &&
          check_siblings(part, &derived, which, error) < 0))
         return -1;
+    meet_outcome(part, which, &derived, start);
     return view ? check_view(part, &derived, start, view, folder, error) : 0;
 }
 

@@ -17,6 +17,7 @@ struct part {
     struct state_position position;
     char state_folder[4096];
     bool any;            /* a command was met */
+    bool last_met[PART_OUTPUTS]; /* the outcome that the state of files knows as the last one */
     bool state_checked;  /* the commands went to where the state is */
     uint64_t count;      /* of commands that were handled */
     uint64_t state_lag;  /* of these, the ones behind the state */

@@ -85,7 +85,8 @@ static int make_parts(struct verification *verification, struct error *error)
 static int open_states(struct verification *verification, struct error *error)
 {
     const char *folder = verification->options->state;
-    int32_t opened = 0;
+    bool topics = is_topic(verification->options->commands);
+    int32_t opened = 0, known;
     char path[4096];
 
     for (int32_t i = 0; folder && i < verification->count; i++) {
@@ -96,11 +97,10 @@ static int open_states(struct verification *verification, struct error *error)
         if (part_open_state(&verification->parts[i], path, error) < 0)
             return -1;
         opened++;
-        if (verification->parts[i].position.partitions > 1 &&
-            verification->parts[i].position.partitions != verification->count)
-            return error_set(error, EX_DATAERR, "the state in %s is one of %d partitions, not %d",
-                             path, (int)verification->parts[i].position.partitions,
-                             (int)verification->count);
+        known = verification->parts[i].position.partitions;
+        if (verification->parts[i].position.begun && known != (topics ? verification->count : 0))
+            return error_set(error, EX_DATAERR, "the state in %s is of a topic with %d partitions",
+                             path, (int)known);
     }
     if (folder && !opened)
         return error_set(error, EX_IOERR, "there is no state in %s", folder);
