@@ -212,7 +212,7 @@ edit() {
     rejections=$((165 - $(wc -l <rejections.1)))
     [ $events -gt 0 ]
     [[ $output == *"\"missing\":$events}"*"\"missing\":$rejections}" ]]
-    [[ $stderr == *"events.1 ends at $(wc -c <events.1), before the event of the command at "*": $events are not written yet"* ]]
+    [[ $stderr == *"events.1 ends at $(wc -c <events.1), before the event of the command at "*"; still to come: $events"* ]]
     [[ $stderr == *"rejections.1 ends at $(wc -c <rejections.1), before the rejection of the command at "* ]]
 }
 
@@ -221,7 +221,7 @@ edit() {
     cp rejections right
     head -n 100 right >rejections
     run -0 --separate-stderr verify
-    [[ $stderr == *'rejections ends at '*', before the rejection of the command at '*': 65 are not written yet'* ]]
+    [[ $stderr == *'rejections ends at '*', before the rejection of the command at '*'; still to come: 65'* ]]
     cp right rejections
     head -n 100 events >some
     mv some events
@@ -237,7 +237,7 @@ edit() {
     calc-project -i events.1 -r rejections.1 --view view
     run -0 --separate-stderr verify --view view
     [[ $output == *'"events":100,"rejections":50,"behind":228}' ]]
-    [[ $stderr == *'the view in view: 228 outcomes are not in it yet'* ]]
+    [[ $stderr == *'the view in view is behind; outcomes still to come: 228'* ]]
     # of events only, or from nothing
     calc-project -i events --view other
     run -0 --separate-stderr verify --view other
@@ -529,7 +529,7 @@ lost() {
     calc-handle -i longer -o events.2 -r rejections.2 --state events.2.state
     run -0 --separate-stderr calc-verify -i longer -o events.2 -r rejections.2 --state events.state
     [[ $output == *'"commands":303,"behind":50}' ]]
-    [[ $stderr == *"the state in events.state/0 is at $(wc -c <commands): 50 commands are not in it yet"* ]]
+    [[ $stderr == *"the state in events.state/0 is at $(wc -c <commands); commands still to come: 50"* ]]
     finds 'the state in events.2.state/0: it is ahead of the commands' verify --state events.2.state
     finds 'the state in events.2.state/0: ' \
         calc-verify -i longer -o events -r rejections --state events.2.state

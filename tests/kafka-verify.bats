@@ -80,9 +80,9 @@ copy_topic() {
     verify --state state --view view >printed
     some_inputs 10 | calc-submit -o kafka: >acks
     run -0 --separate-stderr verify --state state --view view
-    [[ $stderr == *'are not written yet'* ]]
-    [[ $stderr == *'commands are not in it yet'* ]]
-    [[ $stderr == *'the view in view: 10 outcomes are not in it yet'* ]]
+    [[ $stderr == *'; still to come: '* ]]
+    [[ $stderr == *'; commands still to come: '* ]]
+    [[ $stderr == *'the view in view is behind; outcomes still to come: 10'* ]]
 }
 
 @test "topics are verified while the handler works" {

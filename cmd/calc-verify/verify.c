@@ -227,7 +227,7 @@ static void report_output(const struct part *part, const struct output *output,
                   output->what, end, (unsigned long long)output->count,
                   (unsigned long long)output->missing);
     if (output->missing)
-        diag_warn("%s ends at %s, before the %s of the command at %s: %llu are not written yet",
+        diag_warn("%s ends at %s, before the %s of the command at %s; still to come: %llu",
                   source->name, end, output->what,
                   source_position(&part->commands, output->missing_from, from),
                   (unsigned long long)output->missing);
@@ -250,8 +250,8 @@ static int report_state(const struct part *part, struct buffer *report, struct e
                   end, (unsigned long long)values, (unsigned long long)commands,
                   (unsigned long long)part->state_lag);
     if (part->state_lag)
-        diag_warn("the state in %s is at %s: %llu commands are not in it yet", part->state_folder,
-                  end, (unsigned long long)part->state_lag);
+        diag_warn("the state in %s is at %s; commands still to come: %llu", part->state_folder, end,
+                  (unsigned long long)part->state_lag);
     return 0;
 }
 
@@ -268,7 +268,8 @@ static void report_view(const struct verification *verification, struct buffer *
                   (unsigned long long)counts->values, (unsigned long long)counts->events,
                   (unsigned long long)counts->rejections, (unsigned long long)counts->behind);
     if (counts->behind)
-        diag_warn("the view in %s: %llu outcomes are not in it yet", verification->options->view,
+        diag_warn("the view in %s is behind; outcomes still to come: %llu",
+                  verification->options->view,
                   (unsigned long long)counts->behind);
 }
 
