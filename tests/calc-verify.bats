@@ -327,6 +327,12 @@ without() {
     with values "$key" "${value}00" 'the view is damaged: a record in values'
     without values "$key" "value $id in table values: it is missing"
     with values "$(other "$key")" "$value" "value $(uuid "$(other "$key")") in table values: "
+    # of a value that doesn't exist
+    read -r key value < <(edit view/1 values | grep -m 1 ' 0000000000000000')
+    for digit in 32 34 66; do
+        with values "$key" "$(other "$value" $digit)" "value $(uuid "$key") in table values: it doesn't exist"
+    done
+    without values "$key" "value $(uuid "$key") in table values: it is missing"
 }
 
 @test "a view with a wrong, missing or stray record in its order is found" {
@@ -562,6 +568,53 @@ lost() {
     end_started
     run -0 --separate-stderr verify_state
     [[ $output == *'"behind":0}' ]]
+}
+
+# --- copies and stores in use ---
+
+@test "where it may write nothing, it verifies too, and says so if a store was written to meanwhile" {
+    needs setpriv
+    [ "$(id -u)" -eq 0 ] || skip "only root can become somebody else"
+    cd "$(mktemp -d)"
+    chmod 755 .
+    some_system
+    chmod -R go-w .
+    nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups "$(command -v calc-verify)")
+    "${nobody[@]}" -i commands -o events -r rejections --state events.state --view view
+    # a lock.mdb that nobody else may write: the writer doesn't know of the reader
+    read -r key value < <(edit view/1 values | sed -n 5p)
+    edit view/1 values put "$key" "$(other "$value" 32)"
+    run -65 "${nobody[@]}" -i commands -o events -r rejections --view view
+    mkfifo slow
+    chmod 644 slow
+    "${nobody[@]}" -i slow -o events -r rejections --view view 2>said 3>&- &
+    verifier=$!
+    exec 8>slow # the commands are opened last
+    head -n 200 commands >&8
+    edit view/1 values put "$key" "$value"
+    tail -n +201 commands >&8
+    exec 8>&-
+    status_of 75 wait $verifier
+    grep -q "the view in view was written to while it was read" said
+    status_of 0 "${nobody[@]}" -i commands -o events -r rejections --view view
+    rm -r "$PWD"
+}
+
+@test "a store that is shorter than its pages is damaged, which is no crash" {
+    some_inputs 3000 | calc-submit >commands
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+    for store in events.state/0 view/1; do
+        cp -r $store right
+        for part in 2 3 4; do
+            truncate -s $(($(stat -c %s $store/data.mdb) * part / 5 / 4096 * 4096)) $store/data.mdb
+            run -65 --separate-stderr verify --view view --state events.state
+            [[ $stderr == *'calc-verify: the '*" in ${store%/1}: "* ]]
+            cp right/data.mdb $store
+        done
+        rm -r right
+    done
+    verify --view view --state events.state
 }
 
 # --- how it is called ---

@@ -163,6 +163,7 @@ static int check_value(struct view_check *check, const struct view_stored *store
                        struct sums *sums, struct error *error)
 {
     const struct view_value *value = &stored->value;
+    const double nothing = 0;
     bool rejected = table_find(&check->rejected, &value->id) != NULL;
     struct view_record last;
     uint64_t previous;
@@ -176,8 +177,11 @@ static int check_value(struct view_check *check, const struct view_stored *store
     if (stored->rejected != rejected)
         return view_wrong_value(&value->id, "whether commands on it were rejected is wrong", error);
     if (!value->value.version)
-        return stored->latest ? view_wrong_value(&value->id, "it has an event and no version", error)
-                              : 0;
+        return stored->latest || memcmp(&value->value.number, &nothing, sizeof nothing) != 0 ||
+                       value->timestamp != TIMESTAMP_NONE
+                   ? view_wrong_value(&value->id, "it doesn't exist, and is not as such a one",
+                                      error)
+                   : 0;
     result = view_read_record(check->snapshot, stored->latest, &last, &previous, error);
     if (result < 0)
         return -1;
