@@ -1,6 +1,7 @@
 #include "output.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -217,20 +218,20 @@ int output_sync(struct output *output, struct error *error)
 int output_digest(const struct output *output, uint64_t from, uint64_t to, struct id *digest,
                   struct error *error)
 {
-    struct reader *reader;
-    struct line record;
-    int result;
+    size_t len = (size_t)(to - from);
+    char *line = from < to && len <= LINE_MAX_BYTES ? malloc(len) : NULL;
+    int result = -1;
 
-    if (reader_open(output->name, false, &reader, error) < 0)
-        return -1;
-    result = reader_seek(reader, 0, from, error);
-    if (result == 0)
-        result = next_record(reader, &record, error);
-    if (result == READ_RECORD && record.start == from && record.end == to)
-        state_digest(record.data, record.len, digest);
-    else if (result >= 0)
-        result = error_set(error, EX_DATAERR, "%s has no outcome from %llu to %llu", output->name,
+    if (!line)
+        error_set(error, EX_DATAERR, "%s has no outcome from %llu to %llu", output->name,
+                  (unsigned long long)from, (unsigned long long)to);
+    else
+        result = writer_read(output->writer, from, line, len, error);
+    if (result == 0 && memchr(line, '\n', len) != line + len - 1)
+        result = error_set(error, EX_DATAERR, "%s has no line from %llu to %llu", output->name,
                            (unsigned long long)from, (unsigned long long)to);
-    reader_close(reader);
-    return result < 0 ? -1 : 0;
+    if (result == 0)
+        state_digest(line, len - 1, digest);
+    free(line);
+    return result;
 }

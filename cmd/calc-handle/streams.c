@@ -14,9 +14,9 @@
 #include "tool/stop.h"
 
 enum {
-    BATCH_BYTES = 1 << 20,
+    BATCH_BYTES = 2 << 20,
     PIPE_BATCH_BYTES = 1 << 16,
-    UNCOMPARED_BYTES = 64 << 20,
+    UNCOMPARED_BYTES = 16 << 20,
     LOOK_EVERY = 4096 /* records after which we look what is due, written or not */
 };
 
@@ -238,7 +238,7 @@ static int run(struct handler *handler, struct error *error)
         if (got == READ_PAUSE)
             inputs_wait(&handler->input, 1);
     }
-    return 0;
+    return settle(handler, READ_INTERRUPTED, error);
 }
 
 /* A pipe's run has no state, but a file's run may have left one, and will go on with the logs. */

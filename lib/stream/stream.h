@@ -110,9 +110,12 @@ bool writer_is_log(const struct writer *writer);
 /* The batch that the next writer_commit() will append: whole lines. */
 struct buffer *writer_batch(struct writer *writer);
 
-/* Of a log that is a file: where its whole lines end; cuts off, durably, what stands behind `end`, where
- * one ends (*cut is how many bytes that was); makes durable what it holds. */
+/* Of a log that is a file: where its whole lines end; what it holds somewhere below (EX_DATAERR if it
+ * ends before); cuts off, durably, what stands behind `end`, where a line ends (*cut is how many bytes
+ * that was); makes durable what it holds. */
 int writer_end(const struct writer *writer, uint64_t *end, struct error *error);
+int writer_read(const struct writer *writer, uint64_t from, void *data, size_t len,
+                struct error *error);
 int writer_cut(struct writer *writer, uint64_t end, uint64_t *cut, struct error *error);
 int writer_sync(struct writer *writer, struct error *error);
 

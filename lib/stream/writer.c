@@ -138,6 +138,24 @@ int writer_end(const struct writer *writer, uint64_t *end, struct error *error)
     return result;
 }
 
+int writer_read(const struct writer *writer, uint64_t from, void *data, size_t len,
+                struct error *error)
+{
+    ssize_t got;
+
+    for (size_t done = 0; done < len; done += (size_t)got) {
+        got = pread(writer->log.fd, (char *)data + done, len - done, (off_t)(from + done));
+        if (got < 0 && errno == EINTR)
+            got = 0;
+        else if (got < 0)
+            return error_errno(error, EX_IOERR, "can't read %s", writer->name);
+        else if (got == 0)
+            return error_set(error, EX_DATAERR, "%s ends before %llu", writer->name,
+                             (unsigned long long)(from + len));
+    }
+    return 0;
+}
+
 int writer_cut(struct writer *writer, uint64_t end, uint64_t *cut, struct error *error)
 {
     return log_cut(&writer->log, end, cut, error);
