@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Address space is what a larger map costs, not disk. It always reaches this far beyond what is
  * used: more than a batch of 1,048,576 records takes, each of which may copy three leaf pages. */
@@ -15,6 +17,8 @@ struct db {
     MDB_env *env;
     MDB_dbi table[DB_TABLES];
     pthread_rwlock_t remap; /* held shared by transactions: the map moves only without any */
+    bool unregistered; /* its readers are */
+    size_t opened_at;  /* the transaction that was the last one when it was opened */
 };
 
 struct db_txn {
@@ -25,8 +29,13 @@ struct db_txn {
 
 static int failed(int code, const char *what, struct error *error)
 {
-    return error_set(error, code == MDB_READERS_FULL ? EX_TEMPFAIL : EX_IOERR, "%s: %s", what,
-                     mdb_strerror(code));
+    int status = EX_IOERR;
+
+    if (code == MDB_READERS_FULL)
+        status = EX_TEMPFAIL;
+    else if (code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND)
+        status = EX_DATAERR;
+    return error_set(error, status, "%s: %s", what, mdb_strerror(code));
 }
 
 /* When it is opened, a file may turn out to be no database, or a damaged one. */
@@ -57,10 +66,11 @@ static int open_tables(struct db *db, const char *const *tables, bool write, str
     return code ? failed(code, "can't commit", error) : 0;
 }
 
-int db_open(const char *folder, const char *const *tables, bool write, struct db **out,
-            struct error *error)
+static int open_with(const char *folder, const char *const *tables, unsigned flags,
+                     struct db **out, struct error *error)
 {
     struct db *db = calloc(1, sizeof *db);
+    bool write = !(flags & MDB_RDONLY);
     int code, cleared;
 
     if (!db)
@@ -72,7 +82,7 @@ int db_open(const char *folder, const char *const *tables, bool write, struct db
     if (!code)
         code = mdb_env_set_maxdbs(db->env, DB_TABLES);
     if (!code)
-        code = mdb_env_open(db->env, folder, (write ? 0 : MDB_RDONLY) | MDB_NOTLS, 0666);
+        code = mdb_env_open(db->env, folder, flags | MDB_NOTLS, 0666);
     if (!code)
         code = mdb_reader_check(db->env, &cleared);
     if (code == EACCES && !write)
@@ -87,6 +97,40 @@ int db_open(const char *folder, const char *const *tables, bool write, struct db
     }
     db_close(db);
     return -1;
+}
+
+int db_open(const char *folder, const char *const *tables, bool write, struct db **db,
+            struct error *error)
+{
+    return open_with(folder, tables, write ? 0 : MDB_RDONLY, db, error);
+}
+
+static size_t last_transaction(const struct db *db)
+{
+    MDB_envinfo info;
+
+    mdb_env_info(db->env, &info);
+    return info.me_last_txnid;
+}
+
+int db_open_quietly(const char *folder, const char *const *tables, struct db **db,
+                    struct error *error)
+{
+    char lock[4096];
+    bool unregistered;
+
+    snprintf(lock, sizeof lock, "%s/lock.mdb", folder);
+    unregistered = access(lock, W_OK) < 0;
+    if (open_with(folder, tables, MDB_RDONLY | (unregistered ? MDB_NOLOCK : 0), db, error) < 0)
+        return -1;
+    (*db)->unregistered = unregistered;
+    (*db)->opened_at = last_transaction(*db);
+    return 0;
+}
+
+bool db_was_written(const struct db *db)
+{
+    return db->unregistered && last_transaction(db) != db->opened_at;
 }
 
 void db_close(struct db *db)
@@ -293,6 +337,17 @@ int db_seek(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes
     *key = (struct db_bytes){where.mv_data, where.mv_size};
     *value = (struct db_bytes){found.mv_data, found.mv_size};
     return 1;
+}
+
+int db_count(struct db_txn *txn, int table, uint64_t *count, struct error *error)
+{
+    MDB_stat stat;
+    int code = mdb_stat(txn->txn, txn->db->table[table], &stat);
+
+    if (code)
+        return failed(code, "can't read", error);
+    *count = stat.ms_entries;
+    return 0;
 }
 
 int db_pages(struct db_txn *txn, int table, size_t *pages, struct error *error)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -27,6 +28,16 @@ struct db_bytes {
 int db_open(const char *folder, const char *const *tables, bool write, struct db **db,
             struct error *error);
 void db_close(struct db *db);
+
+/* Opens it for reading without leaving a trace, for who looks at a copy, too. Where there is no lock.mdb,
+ * or it may not be written, readers can't register: then what they read is whole only if nobody
+ * writes meanwhile, which db_was_written() tells afterwards. */
+int db_open_quietly(const char *folder, const char *const *tables, struct db **db,
+                    struct error *error);
+
+/* Whether a transaction was committed since db_open_quietly() that may have overwritten what an
+ * unregistered reader's snapshot holds. */
+bool db_was_written(const struct db *db);
 
 /* Begins a transaction; a writing one has room for 16 gigabytes of changes. Threads may each
  * have a reading one. It must be ended: committed or aborted (NULL is allowed). */
@@ -56,6 +67,10 @@ int db_clear(struct db_txn *txn, int table, struct error *error);
 int db_seek(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes *value,
             struct error *error);
 
+/* The last entry whose key is `key` or earlier, in the same way. */
+int db_seek_last(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes *value,
+                 struct error *error);
+
 /* Leaf pages of a table: what writing to all of it would change. */
 int db_pages(struct db_txn *txn, int table, size_t *pages, struct error *error);
 
@@ -71,8 +86,7 @@ int db_cursor_next(struct db_cursor *cursor, struct db_bytes *key, struct db_byt
 int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
                   size_t len, struct error *error);
 
-/* The last entry whose key is `key` or earlier, in the same way. */
-int db_seek_last(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes *value,
-                 struct error *error);
+/* How many entries a table has. */
+int db_count(struct db_txn *txn, int table, uint64_t *count, struct error *error);
 
 #endif

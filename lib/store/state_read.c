@@ -18,7 +18,7 @@ int state_read_open(const char *folder, struct state_read **out, struct state_po
 
     if (!read)
         return error_memory(error);
-    if (db_open(folder, state_tables, false, &read->db, error) == 0 &&
+    if (db_open_quietly(folder, state_tables, &read->db, error) == 0 &&
         db_begin(read->db, false, &read->snapshot, error) == 0 &&
         state_format_check(read->snapshot, error) >= 0 &&
         state_position_read(read->snapshot, position, error) == 0 &&
@@ -40,6 +40,19 @@ void state_read_close(struct state_read *read)
     db_abort(read->snapshot);
     db_close(read->db);
     free(read);
+}
+
+int state_read_counts(struct state_read *read, uint64_t *values, uint64_t *commands,
+                      struct error *error)
+{
+    if (db_count(read->snapshot, STATE_VALUES, values, error) < 0)
+        return -1;
+    return db_count(read->snapshot, STATE_COMMANDS, commands, error);
+}
+
+bool state_read_disturbed(const struct state_read *read)
+{
+    return db_was_written(read->db);
 }
 
 int state_read_value(struct state_read *read, struct id *id, struct value *value,

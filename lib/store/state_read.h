@@ -14,6 +14,13 @@ int state_read_open(const char *folder, struct state_read **read, struct state_p
                     struct error *error);
 void state_read_close(struct state_read *read);
 
+/* How many values and commands it has. */
+int state_read_counts(struct state_read *read, uint64_t *values, uint64_t *commands,
+                      struct error *error);
+
+/* Whether what was read may be no snapshot: see db_open_quietly(). */
+bool state_read_disturbed(const struct state_read *read);
+
 /* The next value: 1, 0 behind the last one, -1. One of version 0 doesn't exist: only rejected commands
  * are known of it. An owner of length 0 is nobody. */
 int state_read_value(struct state_read *read, struct id *id, struct value *value,

@@ -150,6 +150,31 @@ int view_open(const char *folder, struct view **out, struct error *error)
     return 0;
 }
 
+int view_open_quietly(const char *folder, struct view **out, struct error *error)
+{
+    struct view *view = calloc(1, sizeof *view);
+    char path[4096];
+
+    if (!view)
+        return error_memory(error);
+    view->lock_fd = view->wake_fd = -1;
+    snprintf(path, sizeof path, "%.4000s/current", folder);
+    if (access(path, F_OK) < 0)
+        snprintf(path, sizeof path, "%.4000s", folder);
+    if (db_open_quietly(path, tables, &view->db, error) < 0 ||
+        check_format(view, false, error) < 0) {
+        view_close(view);
+        return -1;
+    }
+    *out = view;
+    return 0;
+}
+
+bool view_was_written(const struct view *view)
+{
+    return db_was_written(view->db);
+}
+
 void view_close(struct view *view)
 {
     if (!view)

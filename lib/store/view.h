@@ -73,6 +73,11 @@ void view_wake(const struct view *view);
 int view_open(const char *folder, struct view **view, struct error *error);
 void view_close(struct view *view);
 
+/* The same without leaving a trace, of a copy, too, which may be the folder of a data.mdb: see
+ * db_open_quietly() and db_was_written(). */
+int view_open_quietly(const char *folder, struct view **view, struct error *error);
+bool view_was_written(const struct view *view);
+
 /* Whether the folder holds another view by now than the one that was opened. */
 bool view_replaced(const struct view *view);
 

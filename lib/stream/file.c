@@ -19,6 +19,7 @@ struct file {
     ino_t inode;
     dev_t device;
     int directory_watch;
+    bool bounded; /* what comes behind `visible` isn't read */
 };
 
 static int watch(struct reader *reader, struct error *error)
@@ -125,6 +126,8 @@ static int file_fill(struct reader *reader, struct error *error)
     ssize_t got;
     int result;
 
+    if (at >= file->visible && file->bounded)
+        return READ_END;
     if (at >= file->visible) {
         if (reader->follow)
             drain(reader->notify_fd);
@@ -148,6 +151,20 @@ static int file_fill(struct reader *reader, struct error *error)
                            (unsigned long long)at);
     lines_added(&reader->lines, (size_t)got);
     return READ_RECORD;
+}
+
+static int file_bound(struct reader *reader, uint64_t *end, struct error *error)
+{
+    int result;
+
+    do
+        result = look(reader, error);
+    while (result == READ_INTERRUPTED);
+    if (result < 0)
+        return -1;
+    reader->file->bounded = true;
+    *end = reader->file->visible;
+    return 0;
 }
 
 static int file_sync(struct reader *reader, struct error *error)
@@ -175,7 +192,7 @@ int file_reader_init(struct reader *reader, int fd, const char *path, struct err
 {
     static const struct reader_operations operations = {
         .fill = file_fill, .seek = lines_reader_seek, .position = lines_reader_position,
-        .sync = file_sync, .close = file_close};
+        .bound = file_bound, .sync = file_sync, .close = file_close};
     struct file *file = calloc(1, sizeof *file);
     off_t start;
 

@@ -18,6 +18,7 @@ struct kafka_reading {
     rd_kafka_topic_t *topic;
     int32_t partition;
     int64_t high;                /* its end can't lie before */
+    bool bounded;                /* and not behind */
     rd_kafka_message_t *message; /* the one that was returned last */
 };
 
@@ -84,6 +85,12 @@ int kafka_reading_start(struct kafka_cursor *cursor, const char *topic, int32_t 
     return -1;
 }
 
+void kafka_reading_end_at(struct kafka_reading *reading, uint64_t end)
+{
+    reading->high = (int64_t)end;
+    reading->bounded = true;
+}
+
 void kafka_reading_stop(struct kafka_reading *reading)
 {
     if (!reading)
@@ -101,6 +108,8 @@ static bool is_stable(const struct kafka_reading *reading, int64_t end)
 {
     int64_t low, high;
 
+    if (reading->bounded)
+        return end >= reading->high;
     return rd_kafka_get_watermark_offsets(reading->cursor->client,
                                           rd_kafka_topic_name(reading->topic), reading->partition,
                                           &low, &high) == 0 &&
@@ -135,6 +144,9 @@ static void describe(const rd_kafka_message_t *message, struct kafka_entry *foun
     *found = (struct kafka_entry){.offset = (uint64_t)message->offset,
                                   .data = message->len ? message->payload : "",
                                   .len = message->len};
+    kafka_line(message, &found->line);
+    found->key = message->key;
+    found->key_len = message->key_len;
     found->has_position =
         kafka_header_read(message, &found->position_partition, &found->position);
 }
@@ -166,6 +178,8 @@ int kafka_reading_next(struct kafka_reading *reading, int timeout_ms, struct kaf
         message = reading->message = rd_kafka_consume(reading->topic, reading->partition, SLICE_MS);
         rd_kafka_poll(cursor->client, 0);
         if (message && !message->err) {
+            if (reading->bounded && message->offset >= reading->high)
+                return 0;
             describe(message, found);
             return 1;
         }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/lines.h"
 
 struct kafka_cursor;
 struct kafka_reading;
@@ -17,6 +18,9 @@ struct kafka_entry {
     uint64_t offset;
     const void *data;
     size_t len;
+    struct line line; /* the same as a line */
+    const void *key;  /* NULL: none */
+    size_t key_len;
     bool has_position; /* the header of our outcomes: where their command stands */
     int32_t position_partition;
     uint64_t position;
@@ -43,6 +47,10 @@ void kafka_reading_stop(struct kafka_reading *reading);
  * without an answer or when told to give up, EX_DATAERR if the offset isn't there. */
 int kafka_reading_next(struct kafka_reading *reading, int timeout_ms, struct kafka_entry *found,
                        struct error *error);
+
+/* Before the first record: what is there from `end` on isn't read. Everything before is known to be
+ * committed, as kafka_cursor_bounds() tells: nothing is waited for. */
+void kafka_reading_end_at(struct kafka_reading *reading, uint64_t end);
 
 /* The last record of a partition: 1, 0 if there is none, -1. The record is the reading's, to be stopped
  * afterwards in any case. */

@@ -16,6 +16,8 @@ struct reader_operations {
     bool (*ended)(const struct reader *reader, int32_t partition);
     int (*start_from)(struct reader *reader, const char *from, struct error *error);
     void (*publish)(struct reader *reader, int32_t partition, uint64_t next);
+    /* Only of a file, as reader_bound(). */
+    int (*bound)(struct reader *reader, uint64_t *end, struct error *error);
     int (*sync)(struct reader *reader, struct error *error);
     void (*close)(struct reader *reader);
 };

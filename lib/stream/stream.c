@@ -231,6 +231,12 @@ uint64_t reader_offset(const struct reader *reader)
     return reader->lines.offset;
 }
 
+int reader_bound(struct reader *reader, uint64_t *end, struct error *error)
+{
+    *end = UINT64_MAX;
+    return reader->operations->bound ? reader->operations->bound(reader, end, error) : 0;
+}
+
 uint64_t reader_torn(const struct reader *reader)
 {
     return reader->torn;

@@ -81,6 +81,10 @@ int reader_sync(struct reader *reader, struct error *error);
 /* Where the next record of a file or a pipe begins; bytes. */
 uint64_t reader_offset(const struct reader *reader);
 
+/* A file that isn't followed shall end where its last whole line ends now, however it grows: at *end.
+ * A pipe goes on to its own end, UINT64_MAX. Not for topics. */
+int reader_bound(struct reader *reader, uint64_t *end, struct error *error);
+
 /* Bytes behind the last newline at READ_END of a file: a torn tail, which is no record. */
 uint64_t reader_torn(const struct reader *reader);
 

@@ -96,10 +96,24 @@ def check_oracle(acks, values):
     run(argv + ["--acks", "acks"])
 
 
+def check_derived():
+    """calc-verify finds no difference, and neither outcomes nor the view behind."""
+    argv = tool("calc-verify", "-i", "commands", "-o", "events", "-r", "rejections", "--view", "view")
+    if pathlib.Path("events.state").exists():
+        argv += ["--state", "events.state"]
+    compared = [json.loads(line) for line in run(argv).splitlines()]
+    for one in compared:
+        if one.get("missing") or (one["verified"] == "view" and one["behind"]):
+            raise Failure(f"calc-verify: {one}")
+    if {one["verified"] for one in compared} < {"commands", "events", "rejections", "view"}:
+        raise Failure(f"calc-verify compared only {compared}")
+
+
 def verify(acks, sample=8, rng=random):
     """Of the current folder, with everything caught up. Raises Failure with the first difference."""
     values = run(tool("calc-get", "--view", "view", "--all"))
     check_oracle(acks, values)
+    check_derived()
     first_difference("calc-get --all", values, "calc-project", run(tool("calc-project", "-i", "events")))
     outcomes = read_outcomes()
     check_acknowledged(acks, outcomes)
