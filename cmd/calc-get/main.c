@@ -153,7 +153,8 @@ static int get_value(struct query *query, const struct id *id, struct error *err
             return 0;
         }
     }
-    if (view_snapshot(query->view, &txn, error) < 0)
+    if (view_refresh(query->folder, &query->view, error) < 0 ||
+        view_snapshot(query->view, &txn, error) < 0)
         return -1;
     result = view_get_value(txn, id, &value, error);
     view_abort(txn);

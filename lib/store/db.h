@@ -27,6 +27,10 @@ int db_open(const char *folder, const char *const *tables, bool write, struct db
             struct error *error);
 void db_close(struct db *db);
 
+/* Lazy: what is committed is durable only when it is turned off again, and may be damaged by a crash of
+ * the machine until then. */
+int db_set_lazy(struct db *db, bool lazy, struct error *error);
+
 /* Begins a transaction; a writing one has room for two gigabytes of changes. Threads may each
  * have a reading one. It must be ended: committed or aborted (NULL is allowed). */
 int db_begin(struct db *db, bool write, struct db_txn **txn, struct error *error);
