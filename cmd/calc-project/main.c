@@ -147,16 +147,18 @@ static int run(struct projector *projector, struct error *error)
     bool more, ended;
 
     for (;;) {
+        int taken = 0;
         if (projector_step(projector, &more, &ended, error) < 0)
             return -1;
-        if (ended || stop_asked())
+        if (stop_asked())
             return 0;
         if (projector->view) {
             view_tidy(projector->view);
-            if (rebuild_take_over(projector, error) < 0)
-                return -1;
+            taken = rebuild_take_over(projector, error);
         }
-        if (!more)
+        if (taken < 0 || (ended && !taken))
+            return taken;
+        if (!more && !taken)
             projector_wait(projector);
     }
 }

@@ -263,7 +263,7 @@ static int change_over(struct projector *projector, struct projector *next, stru
     }
     projector_close_logs(projector);
     *projector = *next;
-    return 0;
+    return 1;
 }
 
 int rebuild_take_over(struct projector *projector, struct error *error)
@@ -286,7 +286,7 @@ int rebuild_take_over(struct projector *projector, struct error *error)
         if (stop_asked())
             view_close(copy); /* whoever is the projector next may take it */
         else
-            view_refuse(copy);
+            view_refuse(projector->view, copy);
     }
     if (!stop_asked())
         diag_warn("the new copy of the view isn't taken over: %s", error->text);

@@ -9,8 +9,8 @@
  * projector's view now, with its logs opened; 0 if another projector, which runs, has taken it over. */
 int rebuild(struct projector *projector, struct error *error);
 
-/* Between two batches of a projector that runs: takes over a copy that is offered. Where it can't, it
- * says so and goes on with the view it has. */
+/* Between two batches of a projector that runs: takes over a copy that is offered. 1 if it did; 0 if
+ * there is none, or it can't: that is said, and it goes on with the view it has. */
 int rebuild_take_over(struct projector *projector, struct error *error);
 
 #endif

@@ -364,22 +364,23 @@ int view_take_offer(struct view *view, struct view **out, struct error *error)
         return 0;
     }
     if (view_copy_is(view->folder, "current", &copy->copy)) {
-        view_refuse(copy); /* it was taken, before a crash */
+        view_refuse(view, copy); /* it was taken, before a crash */
         return 0;
     }
     opened = open_copy(copy, error);
     if (opened != 0) {
-        view_refuse(copy);
+        view_refuse(view, copy);
         return opened < 0 ? -1 : error_set(error, EX_DATAERR, "it has an older format");
     }
     *out = copy;
     return 1;
 }
 
-void view_refuse(struct view *copy)
+void view_refuse(struct view *view, struct view *copy)
 {
     view_copy_unlink(copy->folder, "next", &copy->copy);
     view_close(copy);
+    view->untidy = true;
 }
 
 int view_switch(struct view *view, struct view *copy, struct error *error)

@@ -92,7 +92,7 @@ int view_withdraw(struct view *copy, struct error *error);
 int view_take_offer(struct view *view, struct view **copy, struct error *error);
 
 /* Says no, and closes it. */
-void view_refuse(struct view *copy);
+void view_refuse(struct view *view, struct view *copy);
 
 /* Takes the projector's place, without opening the copy in use: that may be damaged. As
  * view_create(). */
