@@ -227,8 +227,8 @@ lag() {
     calc-project --rebuild -i kafka: -r kafka: --view view 2>>errors 3>&- &
     started+=($!)
     event 1 1 10 1.0 | to_events
-    { state 1 1.0 1 && cat values; } | LC_ALL=C sort >more
-    until_true 30 shows view more
+    { state 1 1.0 1 && cat values; } | LC_ALL=C sort >values-and-one
+    until_true 30 shows view values-and-one
     [ "$(readlink view/current)" = 4 ]
     ends 0 TERM
     [ ! -s errors ]
