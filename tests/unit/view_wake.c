@@ -121,6 +121,36 @@ static uint64_t write_all(struct view *view, struct shared *shared, uint64_t cou
     return 0;
 }
 
+/* Whether a wait that would last a second is ended by a commit. */
+static bool is_woken(struct view_waiter *waiter, const struct view *view)
+{
+    int64_t begun = now_ms();
+
+    view_wake(view);
+    view_wait(waiter, 10000);
+    return now_ms() - begun < LATE_MS;
+}
+
+/* As when a backup is restored under readers that wait. */
+static void test_another(void)
+{
+    struct view_waiter waiter;
+    struct error error = {0};
+    struct view *view;
+
+    view_create("other", &view, &error);
+    view_waiter_open(&waiter, "other");
+    ok(is_woken(&waiter, view), "who waits is woken");
+    view_close(view);
+    nftw("other", scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    view_wait(&waiter, 10000);
+    view_create("other", &view, &error);
+    view_wait(&waiter, 10000);
+    ok(is_woken(&waiter, view), "and by another view that was put in the place of that one, too");
+    view_waiter_close(&waiter);
+    view_close(view);
+}
+
 int main(int argc, char **argv)
 {
     uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : COMMITS;
@@ -153,5 +183,6 @@ int main(int argc, char **argv)
     ok(!shared->missed, "none was found only by the look each second");
     printf("# %llu waits\n", (unsigned long long)shared->waits);
     view_close(view);
+    test_another();
     return tap_done();
 }
