@@ -439,7 +439,7 @@ END
 reader_of_copy() {
     mkfifo lines
     exec 7<>lines
-    stdbuf -o0 calc-get --view view <lines >got 3>&- 7>&- &
+    calc-get --view view <lines >got 3>&- 7>&- &
     started+=($!)
     id 1 >&7
     echo >&7
