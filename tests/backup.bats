@@ -18,9 +18,7 @@ project() {
 
 # back_up FOLDER: the view.
 back_up() {
-    mkdir -p "$1/1"
-    mdb_copy "view/$(readlink view/current)" "$1/1"
-    ln -s 1 "$1/current"
+    mkdir -p "$1/1" && mdb_copy "view/$(readlink view/current)" "$1/1" && ln -s 1 "$1/current"
 }
 
 shows_all() {

@@ -10,10 +10,11 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/lock.h"
+#include "store/view_batch.h"
 #include "store/view_copies.h"
-#include "store/view_records.h"
 
-static const char *const tables[] = {"meta", "values", "history", "outcomes", NULL};
+static const char *const tables[] = {"meta",     "values",  "order", "outcomes",
+                                     "history", "marks",   NULL};
 
 enum { TIDY_MS = 1000 };
 
@@ -21,6 +22,7 @@ struct view {
     char folder[4096];
     struct view_copy copy;
     struct db *db;
+    struct view_batch *batch; /* the projector's: what the last one knew, between transactions */
     int lock_fd, wake_fd; /* the projector's; -1 */
     int rebuild_fd;       /* of who rebuilds; -1 */
     bool untidy;          /* copies are left that nobody needs */
@@ -234,6 +236,7 @@ void view_close(struct view *view)
 {
     if (!view)
         return;
+    view_batch_close(view->batch);
     db_close(view->db);
     view_copy_close(&view->copy);
     if (view->wake_fd >= 0)
@@ -329,6 +332,8 @@ int view_offer(struct view *copy, struct error *error)
 {
     if (db_set_lazy(copy->db, false, error) < 0)
         return -1;
+    view_batch_close(copy->batch);
+    copy->batch = NULL;
     db_close(copy->db); /* the projector will write it */
     copy->db = NULL;
     return view_copy_link(copy->folder, "next", &copy->copy, error);
@@ -423,6 +428,14 @@ static int begin(struct view *view, bool write, struct view_txn **out, struct er
         free(txn);
         return -1;
     }
+    if (write) {
+        int result = view_batch_open(txn, view->batch, error);
+        view->batch = NULL;
+        if (result < 0) {
+            view_abort(txn);
+            return -1;
+        }
+    }
     if (write && db_get(txn->db, VIEW_META, "unplaced", 8, &found, error) > 0 && found.len == 8)
         get_u64(found.data, &txn->unplaced);
     *out = txn;
@@ -443,6 +456,7 @@ void view_abort(struct view_txn *txn)
 {
     if (!txn)
         return;
+    view_batch_close(txn->batch);
     db_abort(txn->db);
     free(txn);
 }
@@ -453,15 +467,20 @@ int view_commit(struct view *view, struct view_txn *txn, struct error *error)
     int result;
 
     put_u64(bytes, txn->unplaced);
-    if (txn->unplaced_changed &&
-        db_put(txn->db, VIEW_META, "unplaced", 8, bytes, sizeof bytes, error) < 0) {
+    if ((txn->unplaced_changed &&
+         db_put(txn->db, VIEW_META, "unplaced", 8, bytes, sizeof bytes, error) < 0) ||
+        view_batch_flush(txn, error) < 0) {
         view_abort(txn);
         return -1;
     }
     result = db_commit(txn->db, error);
-    free(txn);
-    if (result == 0)
+    if (result == 0) {
+        view->batch = txn->batch;
         view_wake(view);
+    } else {
+        view_batch_close(txn->batch);
+    }
+    free(txn);
     return result;
 }
 
@@ -469,121 +488,5 @@ void view_wake(const struct view *view)
 {
     if (pwrite(view->wake_fd, "\n", 1, 0) < 0) {
         /* readers look again every second in any case */
-    }
-}
-
-/* --- positions --- */
-
-static const char *const log_name[VIEW_LOGS] = {"events", "rejections"};
-
-enum { KEY_TEXT = 64 };
-
-static size_t position_key(enum view_log log, int32_t partition, char key[KEY_TEXT])
-{
-    return (size_t)snprintf(key, KEY_TEXT, "position/%s/%d", log_name[log], partition);
-}
-
-int view_get_position(struct view_txn *txn, enum view_log log, int32_t partition,
-                      struct view_position *position, struct error *error)
-{
-    struct db_bytes found;
-    const unsigned char *at;
-    char key[KEY_TEXT];
-    int result =
-        db_get(txn->db, VIEW_META, key, position_key(log, partition, key), &found, error);
-
-    *position = (struct view_position){.begun = result > 0};
-    if (result <= 0)
-        return result;
-    if (found.len != 48)
-        return view_damaged("meta", error);
-    at = get_u64(found.data, &position->last);
-    at = get_u64(at, &position->next);
-    at = get_bytes(at, position->first_digest.bytes, 16);
-    get_bytes(at, position->last_digest.bytes, 16);
-    return 0;
-}
-
-int view_set_position(struct view_txn *txn, enum view_log log, int32_t partition,
-                      const struct view_position *position, struct error *error)
-{
-    unsigned char bytes[48], *at = bytes;
-    char key[KEY_TEXT];
-
-    at = put_u64(at, position->last);
-    at = put_u64(at, position->next);
-    at = put_bytes(at, position->first_digest.bytes, 16);
-    put_bytes(at, position->last_digest.bytes, 16);
-    return db_put(txn->db, VIEW_META, key, position_key(log, partition, key), bytes, sizeof bytes,
-                  error);
-}
-
-static size_t partitions_key(enum view_log log, char key[KEY_TEXT])
-{
-    return (size_t)snprintf(key, KEY_TEXT, "partitions/%s", log_name[log]);
-}
-
-int view_get_partitions(struct view_txn *txn, enum view_log log, int32_t *count,
-                        struct error *error)
-{
-    struct db_bytes found;
-    uint64_t number = 0;
-    char key[KEY_TEXT];
-    int result = db_get(txn->db, VIEW_META, key, partitions_key(log, key), &found, error);
-
-    if (result < 0)
-        return -1;
-    if (result > 0 && found.len != 8)
-        return view_damaged("meta", error);
-    if (result > 0)
-        get_u64(found.data, &number);
-    *count = (int32_t)number;
-    return 0;
-}
-
-int view_set_partitions(struct view_txn *txn, enum view_log log, int32_t count,
-                        struct error *error)
-{
-    unsigned char bytes[8];
-    char key[KEY_TEXT];
-
-    put_u64(bytes, (uint64_t)count);
-    return db_put(txn->db, VIEW_META, key, partitions_key(log, key), bytes, sizeof bytes, error);
-}
-
-/* --- reading --- */
-
-int view_get_value(struct view_txn *txn, const struct id *id, struct view_value *value,
-                   struct error *error)
-{
-    bool any_next;
-
-    return view_read_value(txn, id, value, &any_next, error);
-}
-
-int view_next_value(struct view_txn *txn, const struct id *after, struct view_value *value,
-                    struct error *error)
-{
-    unsigned char from[17] = {0};
-    struct db_bytes key = {from, 16}, found;
-    struct id id;
-    int result;
-
-    if (after) {
-        memcpy(from, after->bytes, 16); /* with a zero byte behind it, the next key there can be */
-        key.len = 17;
-    }
-    for (;;) {
-        result = db_seek(txn->db, VIEW_VALUES, &key, &found, error);
-        if (result <= 0)
-            return result;
-        if (key.len != 16)
-            return view_damaged("values", error);
-        memcpy(id.bytes, key.data, 16);
-        result = view_get_value(txn, &id, value, error);
-        if (result != 0)
-            return result;
-        memcpy(from, id.bytes, 16); /* only skips are known of it */
-        key = (struct db_bytes){from, 17};
     }
 }

@@ -31,7 +31,7 @@ static int apply(struct view *view, uint64_t first, uint64_t last)
                                 .result = (double)version,
                                 .timestamp = TIMESTAMP_NONE};
         outcome_derive_id(&value_id, &event.parent, &event.id);
-        if (view_apply_event(txn, &event, &error) != 1) {
+        if (view_apply_event(txn, &event, 0, version, &error) != 1) {
             view_abort(txn);
             return -1;
         }

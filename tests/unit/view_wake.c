@@ -55,7 +55,7 @@ static int commit(struct view *view, uint64_t version)
     outcome_derive_id(&value_id, &event.parent, &event.id);
     if (view_begin(view, &txn, &error) < 0)
         return -1;
-    if (view_apply_event(txn, &event, &error) != 1) {
+    if (view_apply_event(txn, &event, 0, version, &error) != 1) {
         view_abort(txn);
         return -1;
     }
