@@ -50,7 +50,8 @@ run check:
 	./scripts/$@
 bench: all
 	./tests/bench/run
-soak: all
+soak: tests
+	./$B/tests/unit/view_wake 100000
 	./tests/faults/soak.py --rounds 200
 	./tests/faults/kafka.py --rounds 20
 fuzz:

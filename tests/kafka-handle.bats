@@ -105,6 +105,30 @@ ended() {
     [ "$(read_topic "$KAFKA_EVENTS_TOPICS" | wc -l)" -eq 9 ]
 }
 
+@test "a state that was copied while it was in use goes on from there when it is restored" {
+    needs mdb_copy
+    make_topics 3
+    submit {1..300}
+    background calc-handle -i kafka: -o kafka: -r kafka: --state state
+    until_true 30 outcomes_are_as_many
+    # as calc-overview(7) says
+    sed -n '/^for n in/,/^done/{s/\\(aq/'"'"'/g;p}' "$root/man/calc-overview.7" >backup-state
+    grep -q mdb_copy backup-state
+    bash -eu backup-state
+    submit {301..600}
+    until_true 30 outcomes_are_as_many
+    pid=${started[0]}
+    kill "$pid"
+    status_of 0 wait "$pid"
+    rm -r state
+    cp -a backup/state state
+    status_of 0 start -e
+    submit {601..700}
+    status_of 0 start -e
+    check_topics
+    [ "$(read_topic "$KAFKA_EVENTS_TOPICS" | wc -l)" -eq 700 ]
+}
+
 @test "without committed offsets it goes on behind the last outcomes" {
     make_topics 4
     submit 1 2 3 4 5 6 7 8

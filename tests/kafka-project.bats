@@ -200,6 +200,54 @@ lag() {
     shows view values
 }
 
+@test "a view is rebuilt from topics while its projector runs, and goes on" {
+    make_topics 3
+    make_logs 3000
+    count=$(($(wc -l <events) / 2))
+    follow view
+    projector=$!
+    head -n "$count" events | to_events
+    to_rejections <rejections
+    head -n "$count" events | calc-project >half
+    until_true 30 shows view half
+    tail -n +$((count + 1)) events | to_events &
+    run -0 timeout 60 calc-project --rebuild -e -i kafka: -r kafka: --view view
+    [ "$(readlink view/current)" = 2 ]
+    wait $!
+    until_true 30 shows view values
+    until_true 20 lag_is 0 6 # as that of the view that is in use
+    status_of 64 calc-project --rebuild -e -i kafka: --view view
+    kill "$projector"
+    until_true 20 gone "$projector"
+    status_of 0 wait "$projector"
+    started=()
+    project --rebuild --view view
+    [ "$(readlink view/current)" = 3 ]
+    shows view values
+    calc-project --rebuild -i kafka: -r kafka: --view view 2>>errors 3>&- &
+    started+=($!)
+    event 1 1 10 1.0 | to_events
+    { state 1 1.0 1 && cat values; } | LC_ALL=C sort >values-and-one
+    until_true 30 shows view values-and-one
+    [ "$(readlink view/current)" = 4 ]
+    ends 0 TERM
+    [ ! -s errors ]
+}
+
+@test "a view of an older format is rebuilt from topics when a projector starts" {
+    needs perl
+    make_topics 2
+    make_logs 1000
+    to_events <events
+    to_rejections <rejections
+    project --view view
+    perl -pi -e 's/(format\0{7})./$1\x01/gs' view/1/data.mdb
+    follow view
+    until_true 30 shows view values
+    [ "$(readlink view/current)" = 2 ]
+    ends 0 TERM
+}
+
 @test "a projector that is killed again and again misses nothing and doubles nothing" {
     make_topics 3
     make_logs 6000

@@ -43,7 +43,7 @@ free_port() {
 }
 
 @test "every example in the tools' pages prints what the page says" {
-    needs python3
+    needs python3 mdb_copy
     local pages
     # those that need a broker are run by kafka-topics.bats; an overview may have none
     mapfile -t pages < <(grep -l '^\.Sh EXAMPLES' "$root"/man/*.[17] |

@@ -219,16 +219,6 @@ static void post_command(struct api *api, struct request *request, struct respon
 
 /* --- queries --- */
 
-/* Opens the view if it isn't open or is another by now. Called with the lock exclusive. */
-static int reopen(struct api *api, struct error *error)
-{
-    if (api->view && !view_replaced(api->view))
-        return 0;
-    view_close(api->view);
-    api->view = NULL;
-    return view_open(api->folder, &api->view, error);
-}
-
 /* A snapshot of the view, with its lock held shared; snapshot_end gives both back. */
 static int snapshot_begin(struct api *api, struct view_txn **txn, struct error *error)
 {
@@ -238,7 +228,7 @@ static int snapshot_begin(struct api *api, struct view_txn **txn, struct error *
     while (result == 0 && (!api->view || view_replaced(api->view))) {
         pthread_rwlock_unlock(&api->view_lock);
         pthread_rwlock_wrlock(&api->view_lock);
-        result = reopen(api, error);
+        result = view_refresh(api->folder, &api->view, error); /* nobody else uses it now */
         pthread_rwlock_unlock(&api->view_lock);
         pthread_rwlock_rdlock(&api->view_lock);
     }

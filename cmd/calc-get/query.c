@@ -18,12 +18,8 @@ void query_note(struct query *query, int status)
  * until a snapshot ends, the space of what it sees isn't used again. */
 static int look(struct query *query, struct view_txn **txn, struct error *error)
 {
-    if (view_replaced(query->view)) {
-        view_close(query->view);
-        query->view = NULL;
-        if (view_open(query->folder, &query->view, error) < 0)
-            return -1;
-    }
+    if (view_refresh(query->folder, &query->view, error) < 0)
+        return -1;
     return view_snapshot(query->view, txn, error);
 }
 

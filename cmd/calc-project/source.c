@@ -207,8 +207,80 @@ void source_kept(struct source *source)
     source->counted = true;
     for (int32_t i = 0; i < source->count; i++) {
         struct source_partition *partition = &source->partitions[i];
-        if (partition->taken)
+        if (partition->taken && !source->quiet)
             reader_publish(source->reader, i, partition->position.next);
         partition->taken = false;
     }
+}
+
+/* --- beside a view in use --- */
+
+static bool is_behind(const struct source_partition *partition)
+{
+    return partition->mark.begun &&
+           (!partition->position.begun || partition->position.next < partition->mark.next);
+}
+
+int source_mark(struct source *source, struct view_txn *in_use, struct error *error)
+{
+    int32_t known = 0;
+
+    if (in_use && view_get_partitions(in_use, source->log, &known, error) < 0)
+        return -1;
+    if (known && known != source->count)
+        return other_count(source, known, error);
+    source->marked_end = !in_use;
+    for (int32_t i = 0; i < source->count; i++) {
+        struct source_partition *partition = &source->partitions[i];
+        partition->mark = (struct view_position){0};
+        if (!in_use) {
+            partition->end = reader_end(source->reader, i);
+            continue;
+        }
+        if (view_get_position(in_use, source->log, i, &partition->mark, error) < 0)
+            return -1;
+        /* the end that a topic's partition was at may be one of long before the mark */
+        if (is_behind(partition) && !reader_is_file(source->reader) && !source->ended &&
+            reader_ended(source->reader, i) &&
+            reader_seek(source->reader, i, partition->position.next, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int not_the_log(const struct source *source, struct error *error)
+{
+    return error_set(error, EX_DATAERR,
+                     "%s is another log than the one that the view in use was folded from; that "
+                     "one stays in use",
+                     reader_name(source->reader));
+}
+
+static int reached(const struct source *source, int32_t number, struct error *error)
+{
+    const struct source_partition *partition = &source->partitions[number];
+    const struct view_position *position = &partition->position, *mark = &partition->mark;
+    char text[STREAM_POSITION_TEXT];
+
+    if (source->marked_end)
+        return position->next >= partition->end || reader_ended(source->reader, number);
+    if (mark->begun && position->begun &&
+        (!id_equal(&mark->first_digest, &position->first_digest) ||
+         (mark->next == position->next && !id_equal(&mark->last_digest, &position->last_digest))))
+        return not_the_log(source, error);
+    if (is_behind(partition) && reader_ended(source->reader, number))
+        return error_set(error, EX_DATAERR,
+                         "%s ends before %s, which the view in use has reached; that one stays in use",
+                         reader_name(source->reader), place(source, number, mark->next, text));
+    return !is_behind(partition);
+}
+
+int source_reached(const struct source *source, struct error *error)
+{
+    for (int32_t i = 0; i < source->count; i++) {
+        int result = reached(source, i, error);
+        if (result <= 0)
+            return result;
+    }
+    return 1;
 }

@@ -11,6 +11,8 @@ struct source_partition {
     bool held;     /* while others were checked, records were let go, */
     uint64_t hold; /* from this one on */
     bool taken;    /* something was, since the last commit */
+    struct view_position mark; /* see source_mark() */
+    uint64_t end;
     struct buffer last; /* the last record taken, for its digest */
 };
 
@@ -22,6 +24,8 @@ struct source {
     int32_t unchecked; /* partitions that may be another log's */
     bool counted;      /* the view knows how many there are */
     bool ended;
+    bool quiet; /* nobody is told how far it is */
+    bool marked_end;
 };
 
 /* Opens the log `name` and goes on at the positions that a view (NULL: none) may have of it: of each
@@ -43,5 +47,13 @@ int source_keep(struct source *source, struct view_txn *txn, struct error *error
 
 /* Says that what was kept is committed. */
 void source_kept(struct source *source);
+
+/* Marks how far the view in use has read the log; NULL: where the log ends by now, as far as that can be
+ * told. EX_CONFIG if that had another number of partitions. */
+int source_mark(struct source *source, struct view_txn *in_use, struct error *error);
+
+/* After a step: whether everything up to the mark was taken. 1, 0, or -1 with EX_DATAERR: the log ends
+ * before it, or is another one than the view in use was folded from. */
+int source_reached(const struct source *source, struct error *error);
 
 #endif

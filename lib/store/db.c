@@ -143,6 +143,15 @@ void db_close(struct db *db)
     free(db);
 }
 
+int db_set_lazy(struct db *db, bool lazy, struct error *error)
+{
+    int code = mdb_env_set_flags(db->env, MDB_NOSYNC, lazy);
+
+    if (!code && !lazy)
+        code = mdb_env_sync(db->env, 1);
+    return code ? failed(code, "can't sync", error) : 0;
+}
+
 /* The map, made larger if a writing transaction could outgrow it. */
 static int make_room(struct db *db)
 {

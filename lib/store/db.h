@@ -39,6 +39,10 @@ int db_open_quietly(const char *folder, const char *const *tables, struct db **d
  * unregistered reader's snapshot holds. */
 bool db_was_written(const struct db *db);
 
+/* Lazy: what is committed is durable only when it is turned off again, and may be damaged by a crash of
+ * the machine until then. */
+int db_set_lazy(struct db *db, bool lazy, struct error *error);
+
 /* Begins a transaction; a writing one has room for 16 gigabytes of changes. Threads may each
  * have a reading one. It must be ended: committed or aborted (NULL is allowed). */
 int db_begin(struct db *db, bool write, struct db_txn **txn, struct error *error);

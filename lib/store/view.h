@@ -1,9 +1,10 @@
 /* The view: what events and rejections fold to, for queries. One projector writes it; any number of
  * readers in other processes see whole batches.
  *
- *   DIR/current -> 1        the copy in use, a symbolic link
+ *   DIR/current -> 1        the copy in use, a symbolic link; view_copies.h has the others
  *   DIR/1/data.mdb          an LMDB environment; its tables are drawn in view_records.h
  *   DIR/projector.lock      held by the projector for life
+ *   DIR/rebuild.lock        held by who folds a new copy
  *   DIR/wake                touched after each commit, so that waiting readers look again */
 #ifndef STORE_VIEW_H
 #define STORE_VIEW_H
@@ -21,7 +22,8 @@ struct view_txn;
 /* --- for the projector --- */
 
 /* Opens the view in a folder, made if need be, for writing. EX_TEMPFAIL if another projector has it,
- * EX_DATAERR if it has a format that this version doesn't know. */
+ * EX_DATAERR if it has a format that this version doesn't know. 1 if it has an older one: then all
+ * that can be done with it is view_switch() to a new copy. */
 int view_create(const char *folder, struct view **view, struct error *error);
 
 enum view_log { VIEW_EVENTS, VIEW_REJECTIONS, VIEW_LOGS };
@@ -67,10 +69,52 @@ int view_set_partitions(struct view_txn *txn, enum view_log log, int32_t count,
 int view_commit(struct view *view, struct view_txn *txn, struct error *error);
 void view_wake(const struct view *view);
 
+/* --- for the projector: another copy in place of the one in use --- */
+
+/* Whether a view is in the folder, in whatever state. */
+bool view_is_there(const char *folder);
+
+/* Begins a new copy, empty, beside the one in use. No reader sees it, and what is committed in it is
+ * not durable before it is offered or switched to. EX_TEMPFAIL if another one is being made. What an
+ * earlier one left, that was interrupted, is removed. */
+int view_rebuild(const char *folder, struct view **copy, struct error *error);
+
+/* Gives it up. NULL is allowed. */
+void view_discard(struct view *copy);
+
+/* Makes the copy durable and offers it to the projector that runs. From then on it is closed, until
+ * view_withdraw(). */
+int view_offer(struct view *copy, struct error *error);
+enum view_offer { VIEW_OFFERED, VIEW_TAKEN, VIEW_REFUSED };
+enum view_offer view_offered(const struct view *copy);
+int view_withdraw(struct view *copy, struct error *error);
+
+/* The projector's side: opens the copy that is offered for writing. 1, 0 if there is none, -1 if it
+ * can't be taken over, which is a refusal. */
+int view_take_offer(struct view *view, struct view **copy, struct error *error);
+
+/* Says no, and closes it. */
+void view_refuse(struct view *view, struct view *copy);
+
+/* Takes the projector's place, without opening the copy in use: that may be damaged. As
+ * view_create(). */
+int view_claim(const char *folder, struct view **view, struct error *error);
+
+/* Makes the copy the one in use, which takes over what `view` has as the projector's: that is closed.
+ * After -1 both are as they were, or the copy is in use: end. */
+int view_switch(struct view *view, struct view *copy, struct error *error);
+
+/* Removes, now and then, copies that were in use when their last reader has left. */
+void view_tidy(struct view *view);
+
 /* --- for readers --- */
 
-/* Opens the view in a folder for reading. EX_TEMPFAIL if there is none yet. */
+/* Opens the view in a folder for reading. EX_TEMPFAIL if there is none yet, or one of an older format,
+ * which is rebuilt. */
 int view_open(const char *folder, struct view **view, struct error *error);
+
+/* The same if *view is NULL or was replaced, which closes it; else it stays. */
+int view_refresh(const char *folder, struct view **view, struct error *error);
 void view_close(struct view *view);
 
 /* The same without leaving a trace, of a copy, too, which may be the folder of a data.mdb: see

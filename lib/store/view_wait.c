@@ -33,9 +33,25 @@ void view_waiter_close(struct view_waiter *waiter)
     waiter->fd = -1;
 }
 
-void view_wait(struct view_waiter *waiter, int64_t timeout_ms)
+/* Takes the events that are there. Whether the file that is watched is gone: the view was removed, and
+ * maybe another one was put in its place. */
+static bool drain(int fd)
 {
     char events[4096] __attribute__((aligned(8)));
+    const struct inotify_event *event;
+    bool gone = false;
+    ssize_t got;
+
+    while ((got = read(fd, events, sizeof events)) > 0)
+        for (const char *at = events; at < events + got; at += sizeof *event + event->len) {
+            event = (const void *)at;
+            gone |= (event->mask & IN_IGNORED) != 0;
+        }
+    return gone;
+}
+
+void view_wait(struct view_waiter *waiter, int64_t timeout_ms)
+{
     struct pollfd wait = {.fd = waiter->fd, .events = POLLIN};
     int64_t most = waiter->fd < 0 ? 50 : 1000;
 
@@ -43,9 +59,8 @@ void view_wait(struct view_waiter *waiter, int64_t timeout_ms)
         timeout_ms = most;
     if (timeout_ms > 0)
         poll(&wait, 1, (int)timeout_ms);
+    if (waiter->fd >= 0 && drain(waiter->fd))
+        view_waiter_close(waiter);
     if (waiter->fd < 0)
         watch(waiter);
-    else
-        while (read(waiter->fd, events, sizeof events) > 0)
-            ;
 }

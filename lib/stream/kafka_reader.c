@@ -321,6 +321,17 @@ static bool kafka_ended(const struct reader *reader, int32_t partition)
     return kafka->partitions[partition].ended;
 }
 
+static uint64_t kafka_end(const struct reader *reader, int32_t partition)
+{
+    const struct kafka_reader *kafka = reader->kafka;
+    int64_t low, high;
+
+    if (rd_kafka_query_watermark_offsets(kafka->client, kafka->topic, partition, &low, &high,
+                                         KAFKA_ANSWER_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return UINT64_MAX;
+    return (uint64_t)high;
+}
+
 static int kafka_sync(struct reader *reader, struct error *error)
 {
     (void)reader; /* what was committed is as durable as the topic is */
@@ -408,6 +419,7 @@ int kafka_reader_init(struct reader *reader, struct error *error)
                                                         .seek = kafka_seek,
                                                         .position = kafka_position,
                                                         .ended = kafka_ended,
+                                                        .end = kafka_end,
                                                         .start_from = kafka_start_from,
                                                         .publish = kafka_publish,
                                                         .sync = kafka_sync,

@@ -202,6 +202,19 @@ bool reader_ended(const struct reader *reader, int32_t partition)
                                      : reader->at_end;
 }
 
+uint64_t reader_end(const struct reader *reader, int32_t partition)
+{
+    struct stat status;
+
+    if (reader->operations->end)
+        return reader->operations->end(reader, partition);
+    if (!reader->seekable)
+        return UINT64_MAX;
+    if (reader->fd < 0) /* it isn't there yet */
+        return 0;
+    return fstat(reader->fd, &status) == 0 ? (uint64_t)status.st_size : UINT64_MAX;
+}
+
 int reader_start_from(struct reader *reader, const char *from, struct error *error)
 {
     if (!reader->operations->start_from)

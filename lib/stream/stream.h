@@ -50,6 +50,10 @@ int reader_seek(struct reader *reader, int32_t partition, uint64_t offset, struc
  * when it is closed; of what is followed, the end for now. */
 bool reader_ended(const struct reader *reader, int32_t partition);
 
+/* Where a partition ends by now, what isn't committed included: UINT64_MAX where that can't be told, as
+ * of a pipe, or of a topic whose broker doesn't answer. */
+uint64_t reader_end(const struct reader *reader, int32_t partition);
+
 /* Before the first reader_next(), of a topic: begins at "beginning", "end", an offset (of every
  * partition), or "@TIME" (RFC 3339 or seconds since 1970: the first record that isn't older).
  * EX_USAGE for anything else, and for other streams. */

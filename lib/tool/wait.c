@@ -8,7 +8,7 @@ static int look(const char *folder, struct view **view, const struct id *value_i
     struct view_txn *txn;
     int result;
 
-    if (!*view && view_open(folder, view, error) < 0)
+    if (view_refresh(folder, view, error) < 0)
         return error->status == EX_TEMPFAIL ? 0 : -1;
     if (view_snapshot(*view, &txn, error) < 0)
         return -1;

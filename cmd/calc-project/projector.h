@@ -1,0 +1,46 @@
+/* The projector: what it was told, its logs, and the view that it folds them into. */
+#ifndef CALC_PROJECT_PROJECTOR_H
+#define CALC_PROJECT_PROJECTOR_H
+
+#include "fold.h"
+#include "source.h"
+#include "stream/kafka.h"
+
+enum { PROJECTOR_SKIPS = 64 };
+
+struct projector_skip {
+    enum view_log log;
+    int32_t partition; /* -1: the only one */
+    uint64_t position;
+};
+
+struct projector {
+    const char *names[VIEW_LOGS];
+    char topics[VIEW_LOGS][KAFKA_STREAM_TEXT]; /* room for names */
+    const char *folder;
+    const char *from;
+    bool follow, end, rebuild;
+    struct projector_skip skips[PROJECTOR_SKIPS];
+    int skip_count;
+    struct source sources[VIEW_LOGS];
+    struct view *view; /* NULL: fold in memory */
+    struct view_txn *txn;
+    struct fold fold;
+};
+
+/* Opens the logs, and goes on where the view has got to. */
+int projector_open_logs(struct projector *projector, struct error *error);
+void projector_close_logs(struct projector *projector);
+
+/* Whether a stream's name is a topic's; NULL is none. */
+bool projector_is_topic(const char *name);
+
+/* Takes a batch of what each log has, and commits. Afterwards *more says whether there may be more at
+ * once, *ended whether nothing will come any more. On a record's own error (EX_DATAERR) what came
+ * before it is kept. */
+int projector_step(struct projector *projector, bool *more, bool *ended, struct error *error);
+
+/* Waits until a log may have more, or a stop is asked for; a second at most. */
+void projector_wait(const struct projector *projector);
+
+#endif
