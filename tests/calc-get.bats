@@ -225,7 +225,7 @@ no_snapshots() {
 
 @test "--history spells an event in the one way, however it was read" {
     sed 's/,"version"/ , "other": [1e0] ,"version"/; s/11:00:00.000000Z/12:00:00+01:00/' events >spelled
-    ! cmp -s spelled events
+    run -1 cmp -s spelled events
     calc-project -i spelled --view other
     run -0 calc-get --view other --history $one
     equals "$output" "$(grep $one events)"
@@ -256,7 +256,7 @@ no_snapshots() {
     run -0 calc-get --as-of 2026-11-23T10:59:59.999999Z $one
     equals "$output" '{"value_id":"'$one'","value":7.0,"version":1}'
     for at in $time 2026-11-23t12:00:00+01:00 9999-12-31T23:59:59Z; do
-        run -0 calc-get --as-of $at $one
+        run -0 calc-get --as-of "$at" $one
         equals "$output" "$line_one"
     done
     run -0 calc-get --as-of $time < <(printf '%s\n' $two $one)

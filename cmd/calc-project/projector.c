@@ -9,7 +9,7 @@
 
 /* A batch is what there is, up to so many records: while catching up, that each page of the view is
  * written for many of them. db.c has room for these. */
-enum { BATCH_RECORDS = 262144 };
+enum { BATCH_RECORDS = 1 << 20 };
 
 static const enum kafka_role log_roles[VIEW_LOGS] = {KAFKA_EVENTS, KAFKA_REJECTIONS};
 

@@ -31,7 +31,7 @@ void db_close(struct db *db);
  * the machine until then. */
 int db_set_lazy(struct db *db, bool lazy, struct error *error);
 
-/* Begins a transaction; a writing one has room for eight gigabytes of changes. Threads may each
+/* Begins a transaction; a writing one has room for 16 gigabytes of changes. Threads may each
  * have a reading one. It must be ended: committed or aborted (NULL is allowed). */
 int db_begin(struct db *db, bool write, struct db_txn **txn, struct error *error);
 int db_commit(struct db_txn *txn, struct error *error);
