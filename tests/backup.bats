@@ -78,13 +78,15 @@ shows_all() {
     wait "$rebuilds"
 }
 
-@test "a view that is ahead of its restored logs is refused, and can be removed" {
+@test "a view and a state that are ahead of restored logs are refused, and can be removed" {
     make_logs 1 1000
     project
     truncate -s "$(head -n 100 events | wc -c)" events
     run -65 --separate-stderr project
     [[ $stderr == *"events ends"* ]]
-    rm -r view
+    run -65 --separate-stderr calc-handle -i commands -o events -r rejections
+    [[ $stderr == *"events ends"*"outcomes are lost"* ]]
+    rm -r view events.state
     calc-handle -i commands -o events -r rejections
     project
     shows_all
@@ -93,7 +95,6 @@ shows_all() {
 @test "a state of files that was copied while it was in use goes on from there when it is restored" {
     needs mdb_copy
     make_logs 1 2000
-    [ -d events.state ] || skip "this handler keeps no state of files"
     calc-handle -f -i commands -o events -r rejections 3>&- &
     handler=$!
     started+=("$handler")

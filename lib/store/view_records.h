@@ -3,7 +3,7 @@
  * What was applied stands once, in `order`, under a sequence number that counts from 1 without holes;
  * the other tables point there. All numbers are big-endian, doubles their bits, times two's complement
  * microseconds (TIMESTAMP_NONE is none), counts as base/bytes.h has them. When any of it changes,
- * VIEW_FORMAT goes up, and a view of another format has to be folded anew from the logs.
+ * VIEW_FORMAT goes up, and calc-project rebuilds a view of an older format from the logs.
  *
  *   meta      "format"            -> format:8
  *             "unplaced"          -> skipped records of unknown values:8
