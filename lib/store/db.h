@@ -82,7 +82,8 @@ void db_cursor_close(struct db_cursor *cursor);
 int db_cursor_next(struct db_cursor *cursor, struct db_bytes *key, struct db_bytes *value,
                    struct error *error);
 
-/* How many entries a table has. */
+/* How many entries a table has, counted one by one: what a damaged page lost or has twice isn't believed.
+ * EX_DATAERR if their keys don't ascend. */
 int db_count(struct db_txn *txn, int table, uint64_t *count, struct error *error);
 
 /* Instead of that, puts entries whose keys ascend: neighbours cost less than with db_put(). */
