@@ -617,6 +617,43 @@ lost() {
     verify --view view --state events.state
 }
 
+# dump FOLDER TABLE...: all that a store holds.
+dump() {
+    local table
+    for table in "${@:2}"; do
+        edit "$1" "$table" 2>&1 || echo "damaged"
+    done
+}
+
+@test "a flipped bit anywhere in a store is found if it changes anything that is stored" {
+    some_system
+    found=0
+    for store in events.state/0 view/1; do
+        tables=(meta values commands)
+        [ $store = events.state/0 ] || tables=(meta values order outcomes history marks)
+        whole=$(dump $store "${tables[@]}")
+        cp $store/data.mdb right
+        size=$(stat -c %s right)
+        for ((place = 77; place < size; place += size / 60)); do
+            flip $store/data.mdb $place
+            status=0
+            verify --view view --state events.state >said 2>&1 || status=$?
+            [ $status -eq 0 ] || [ $status -eq 65 ] || {
+                echo "exit status $status at $place of $store"
+                cat said
+                false
+            }
+            if [ $status -eq 0 ]; then
+                [ "$(dump $store "${tables[@]}")" = "$whole" ]
+            else
+                found=$((found + 1))
+            fi
+            cp right $store/data.mdb
+        done
+    done
+    [ $found -ge 20 ]
+}
+
 # --- how it is called ---
 
 @test "without anything to compare it is a wrong use, as is a log twice" {

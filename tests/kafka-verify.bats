@@ -18,7 +18,14 @@ some_topics() {
 
 catch_up() {
     timeout 60 calc-handle -e -i kafka: -o kafka: -r kafka: --state state
+    until_true 30 project
+}
+
+# The marker of the last transaction may come a moment after its commit: then there is more.
+project() {
     timeout 60 calc-project -e -i kafka: -r kafka: --view view
+    verify --view view >compared 2>said
+    [ ! -s said ]
 }
 
 verify() {
@@ -43,9 +50,10 @@ sum() {
     jq -s "map(select(.verified == \"$1\") | .$2) | add" printed
 }
 
-# copy_topic FROM TO: record by record, by a filter of lines as read_topic_full prints them.
-copy_topic() {
-    read_topic_full "$1" | "${@:3}" | while IFS=$'\t' read -r partition _ key headers payload; do
+# copy_start FROM TO FILTER...: the first records of partition 0, by a filter of lines as read_topic_full
+# prints them.
+copy_start() {
+    read_topic_full "$1" -p 0 | head -n 12 | "${@:3}" | while IFS=$'\t' read -r partition _ key headers payload; do
         write_topic "$2" -p "$partition" -K '\t' -H "$headers" <<<"$key"$'\t'"$payload"
     done
 }
@@ -119,34 +127,31 @@ copy_topic() {
     some_topics 2
     events=$KAFKA_EVENTS_TOPICS
     read_topic_full "$events" -p 0 >right
-    [ "$(wc -l <right)" -gt 20 ]
-    position=$(sed -n 10p right | cut -f 4)
-    position=${position#position=}
+    [ "$(wc -l <right)" -gt 12 ]
     # each: what becomes of the tenth record of partition 0, and what is said
     number=0
     while read -r text && read -r filter; do
         export KAFKA_EVENTS_TOPICS=$events-$((++number))
         calc-topics create --partitions 2 >made
-        copy_topic "$events" "$KAFKA_EVENTS_TOPICS" perl -ne "$filter" 3>&-
+        copy_start "$events" "$KAFKA_EVENTS_TOPICS" perl -ne "$filter" 3>&-
         finds "kafka:$KAFKA_EVENTS_TOPICS at 0:9 $text" verify
     done <<'CASES'
 is not what the commands derive
-++$n if /^0\t/; s/"result":/"result":1/ if /^0\t/ && $n == 10; print
+s/"result":/"result":1/ if $. == 10; print
 is not what the commands derive
-++$n if /^0\t/; print unless /^0\t/ && $n == 10
+print unless $. == 10
 is not what the commands derive
-++$n if /^0\t/; print; print if /^0\t/ && $n == 9
+print; print if $. == 9
 has the right line and a wrong header position
-++$n if /^0\t/; s/position=0:/position=0:1/ if /^0\t/ && $n == 10; print
+s/position=0:/position=0:1/ if $. == 10; print
 has the right line and a wrong header position
-++$n if /^0\t/; s/position=0:/position=1:/ if /^0\t/ && $n == 10; print
+s/position=0:/position=1:/ if $. == 10; print
 has the right line and a wrong header position
-++$n if /^0\t/; s/position=/place=/ if /^0\t/ && $n == 10; print
+s/position=/place=/ if $. == 10; print
 has the right line and a wrong key
-++$n if /^0\t/; s/^(0\t\d+\t)[^\t]*/$1key/ if /^0\t/ && $n == 10; print
+s/^(0\t\d+\t)[^\t]*/$1key/ if $. == 10; print
 CASES
     [ $number -eq 7 ]
-    [ -n "$position" ]
 }
 
 @test "a missing partition of the state is passed over, a wrong one is found" {

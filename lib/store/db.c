@@ -33,7 +33,7 @@ static int failed(int code, const char *what, struct error *error)
 
     if (code == MDB_READERS_FULL)
         status = EX_TEMPFAIL;
-    else if (code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND)
+    else if (code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND || code == MDB_BAD_TXN)
         status = EX_DATAERR;
     return error_set(error, status, "%s: %s", what, mdb_strerror(code));
 }
@@ -348,17 +348,6 @@ int db_seek(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes
     return 1;
 }
 
-int db_count(struct db_txn *txn, int table, uint64_t *count, struct error *error)
-{
-    MDB_stat stat;
-    int code = mdb_stat(txn->txn, txn->db->table[table], &stat);
-
-    if (code)
-        return failed(code, "can't read", error);
-    *count = stat.ms_entries;
-    return 0;
-}
-
 int db_pages(struct db_txn *txn, int table, size_t *pages, struct error *error)
 {
     MDB_stat stat;
@@ -458,4 +447,33 @@ int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, con
     cursor->beyond = cursor->beyond || is_beyond(cursor, key, key_len);
     code = mdb_cursor_put(cursor->cursor, &where, &what, cursor->beyond ? MDB_APPEND : 0);
     return code ? failed(code, "can't write", error) : 0;
+}
+
+static bool ascends(const struct db_bytes *from, const struct db_bytes *to)
+{
+    size_t common = from->len < to->len ? from->len : to->len;
+    int order = memcmp(from->data, to->data, common);
+
+    return order < 0 || (order == 0 && from->len < to->len);
+}
+
+int db_count(struct db_txn *txn, int table, uint64_t *count, struct error *error)
+{
+    struct db_bytes key, value, last = {"", 0};
+    struct db_cursor *cursor;
+    int result;
+
+    *count = 0;
+    if (db_cursor_open(txn, table, &cursor, error) < 0)
+        return -1;
+    while ((result = db_cursor_next(cursor, &key, &value, error)) > 0) {
+        if (!ascends(&last, &key)) {
+            result = error_set(error, EX_DATAERR, "a page is damaged: its keys are not in order");
+            break;
+        }
+        last = key;
+        ++*count;
+    }
+    db_cursor_close(cursor);
+    return result;
 }

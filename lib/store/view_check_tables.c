@@ -256,9 +256,10 @@ int view_check_tables(struct view_check *check,
                       const struct state *(*state_of)(void *context, const struct id *value_id),
                       void *context, void (*tick)(void), struct error *error)
 {
-    uint64_t outcomes = check->counts.events + check->counts.rejections;
+    uint64_t outcomes = check->counts.events + check->counts.rejections, values;
 
-    if (check_order(check, state_of, context, error) < 0 ||
+    if (db_count(check->snapshot->db, VIEW_VALUES, &values, error) < 0 ||
+        check_order(check, state_of, context, error) < 0 ||
         check_entries(check, VIEW_OUTCOMES, "outcomes", outcomes, check_outcome_entry, error) < 0 ||
         check_entries(check, VIEW_HISTORY, "history", check->pages, check_history_entry, error) < 0 ||
         check_entries(check, VIEW_MARKS, "marks", check->marks, check_mark_entry, error) < 0)
