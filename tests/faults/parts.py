@@ -1,6 +1,7 @@
 """Processes that are killed, stopped and started again; and nothing that we didn't start."""
 import os
 import pathlib
+import re
 import resource
 import signal
 import subprocess
@@ -105,8 +106,17 @@ class Part:
             self.wait()
         return killed
 
+    def catches(self):
+        """Whether the process, just started maybe, has come to where it handles SIGTERM; or has ended."""
+        try:
+            text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+            return int(re.search(r"^SigCgt:\s*(\w+)", text, re.M)[1], 16) >> (signal.SIGTERM - 1) & 1 or "State:\tZ" in text
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
     def end(self, expected=(0,)):
         self.resume()
+        until(f"{self.name} knows SIGTERM", lambda: self.process.poll() is not None or self.catches())
         self.signal(signal.SIGTERM)
         self.check(self.wait(), expected)
 

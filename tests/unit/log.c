@@ -369,9 +369,30 @@ static void test_give_up(void)
     log_close(&log);
 }
 
+static void test_cut(void)
+{
+    struct error error;
+    struct log log;
+    uint64_t cut;
+
+    write_log("log", "one\ntwo\nthree\nto");
+    log_open(&log, "log", &error);
+    ok(log_cut(&log, 8, &cut, &error) == 0 && cut == 8 &&
+           strcmp(read_log("log"), "one\ntwo\n") == 0,
+       "what stands behind an end is cut off");
+    fail_truncate = 1;
+    ok(log_cut(&log, 4, &cut, &error) < 0 && error.status == EX_IOERR, "a cut that fails is told");
+    fail_sync = 1;
+    ok(log_cut(&log, 4, &cut, &error) < 0 && error.status == EX_IOERR,
+       "and so is one that may not be durable");
+    log_close(&log);
+    unlink("log");
+}
+
 int main(void)
 {
     scratch_enter();
+    test_cut();
     test_append();
     test_writers();
     test_torn();

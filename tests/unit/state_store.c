@@ -318,6 +318,91 @@ static void a_state_is_read_by_others(void)
     state_release(&state);
 }
 
+/* Ids as clients have them: of one time, random, or counted; and many of them, so that what a checkpoint
+ * writes lies between, behind and before what is there. */
+static void keys_of_any_kind_are_written_in_order(void)
+{
+    enum { ROUNDS_OF_KEYS = 6, KEYS = 4000 };
+    struct state_position position = {.begun = true}, read_position;
+    struct id ids[2], before[2] = {{{0}}};
+    struct state_read *read;
+    struct error error = {0};
+    struct state state;
+    struct body body;
+    int failed = 0, disordered = 0, count = 0, result;
+
+    state_init(&state);
+    state_open(&state, "keys", &read_position, &error);
+    for (int round = 0; round < ROUNDS_OF_KEYS; round++) {
+        for (int i = 0; i < KEYS; i++) {
+            unsigned same = (unsigned)random_below(&dice, 3);
+            unsigned long long value = random_below(&dice, same ? 500 : UINT32_MAX);
+            struct outcome outcome;
+            char line[512];
+            int len = snprintf(line, sizeof line,
+                               "{\"action\":\"CreateValue\",\"id\":\"%08x-0000-7000-8000-%012x\","
+                               "\"data\":{\"value_id\":\"%08llx-0000-7000-8000-%012llx\","
+                               "\"value\":1.0}}",
+                               same == 2 ? 7 : (unsigned)random_below(&dice, UINT32_MAX),
+                               round * KEYS + i, same ? 3ULL : value, same ? value : 1ULL);
+            count += state_handle(&state, "0", line, (size_t)len, false, &outcome, &error) == 1;
+        }
+        failed += state_checkpoint(&state, &position, round % 2 ? 0 : SIZE_MAX, &error) < 0;
+    }
+    ok(!failed && count == ROUNDS_OF_KEYS * KEYS, "keys of any kind are written: %s", error.text);
+    if (state_read_open("keys", &read, &read_position, &error) == 0) {
+        while ((result = state_read_command(read, &ids[0], &ids[1], &body, &error)) > 0) {
+            disordered += memcmp(ids, before, sizeof ids) <= 0;
+            memcpy(before, ids, sizeof ids);
+            count--;
+        }
+        ok(result == 0 && count == 0 && !disordered, "and each of them is there, in order");
+        state_read_close(read);
+    }
+    state_release(&state);
+}
+
+static void durable_ends_go_on_alone(void)
+{
+    struct state_position position = {.begun = true, .next = 7, .ends = {5, 6}, .durable = {5, 6}},
+                          read;
+    struct buffer out = {0};
+    struct error error = {0};
+    struct state state;
+    char line[512];
+    size_t empty;
+
+    state_init(&state);
+    state_open(&state, "durable", &read, &error);
+    ok(!read.kept, "a new store was never written");
+    ok(state_mark_durable(&state, (uint64_t[2]){0, 3}, &error) == 0, "durable ends are marked");
+    state_release(&state);
+    state_init(&state);
+    state_open(&state, "durable", &read, &error);
+    ok(read.kept && !read.begun && read.durable[0] == 0 && read.durable[1] == 3,
+       "and make it one, though nothing was handled");
+    empty = state_memory(&state);
+    for (int i = 0; i < 100; i++)
+        write_outcome(&state, line, make_line(line, sizeof line), &out);
+    ok(state_memory(&state) > empty && !state_is_due(&state, SIZE_MAX, SIZE_MAX) &&
+           state_is_due(&state, 1000, SIZE_MAX) && state_is_due(&state, SIZE_MAX, 1000),
+       "a checkpoint is due by what the state takes, or what is to be written");
+    state_checkpoint(&state, &position, SIZE_MAX, &error);
+    ok(!state_is_due(&state, SIZE_MAX, 1000), "and not when nothing is");
+    state_mark_durable(&state, (uint64_t[2]){8, 9}, &error);
+    write_outcome(&state, line, make_line(line, sizeof line), &out);
+    state_forget(&state);
+    ok(state_unsaved(&state) == 0 && state_memory(&state) == empty,
+       "what was forgotten takes no memory, and won't be written");
+    state_release(&state);
+    state_init(&state);
+    state_open(&state, "durable", &read, &error);
+    ok(read.next == 7 && read.ends[0] == 5 && read.durable[0] == 8 && read.durable[1] == 9,
+       "the position stays where it was when durable ends go on");
+    buffer_release(&out);
+    state_release(&state);
+}
+
 /* Writes a format's number, and a position as format 1 had it, into a store. */
 static void write_format(const char *folder, unsigned char format, bool position)
 {
@@ -380,6 +465,8 @@ int main(void)
     misplaced_commands_change_nothing();
     what_is_no_store_is_refused();
     a_state_is_read_by_others();
+    keys_of_any_kind_are_written_in_order();
+    durable_ends_go_on_alone();
     older_formats_are_taken_over();
     return tap_done();
 }
