@@ -10,6 +10,7 @@
  * When any of it changes, STATE_FORMAT goes up, and a store of another format is refused: its folder
  * has to be removed, and the state is derived again from the commands. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -38,7 +39,7 @@ void state_digest(const void *record, size_t len, struct id *digest)
 
 static int damaged(const char *table, struct error *error)
 {
-    return error_set(error, EX_DATAERR, "the state is damaged: a record in %s has a wrong size",
+    return error_set(error, EX_DATAERR, "the state is damaged: a record in %s isn't as it has to be",
                      table);
 }
 
@@ -67,6 +68,8 @@ int state_store_find_value(struct state *state, struct value_entry *entry, struc
         return damaged("values", error);
     at = get_u64(found.data, &entry->value.version);
     get_double(at, &entry->value.number);
+    if (!isfinite(entry->value.number))
+        return damaged("values", error);
     entry->stored = true;
     if (owner.len && !(entry->owner = state_intern(state, &owner)))
         return error_memory(error);

@@ -1,5 +1,7 @@
 #include "store/view_records.h"
 
+#include <math.h>
+
 #include "base/bytes.h"
 
 enum {
@@ -11,8 +13,14 @@ enum {
 
 int view_damaged(const char *table, struct error *error)
 {
-    return error_set(error, EX_DATAERR, "the view is damaged: a record in %s has a wrong size",
+    return error_set(error, EX_DATAERR, "the view is damaged: a record in %s isn't as it has to be",
                      table);
+}
+
+/* Whether a number and a time are such as can be written. */
+static bool fits(double number, int64_t timestamp)
+{
+    return isfinite(number) && (timestamp == TIMESTAMP_NONE || timestamp_valid(timestamp));
 }
 
 /* --- values and history --- */
@@ -34,6 +42,8 @@ int view_read_value(struct view_txn *txn, const struct id *id, struct view_value
     at = get_double(at, &value->value.number);
     at = get_i64(at, &value->timestamp);
     *any_next = *at;
+    if (!fits(value->value.number, value->timestamp))
+        return view_damaged("values", error);
     return value->value.version > 0;
 }
 
@@ -93,7 +103,8 @@ int view_read_event(struct view_txn *txn, const struct id *id, uint64_t version,
     at = get_double(at, &event->value);
     at = get_double(at, &event->result);
     at = get_i64(at, &event->timestamp);
-    if (event->action > ACTION_MULTIPLY ||
+    if (event->action > ACTION_MULTIPLY || !fits(event->value, event->timestamp) ||
+        !isfinite(event->result) ||
         actor_set(&event->actor, (const char *)at, found.len - HISTORY_BYTES) < 0)
         return view_damaged("history", error);
     return 1;
@@ -164,6 +175,7 @@ static int read_rejected(const struct db_bytes *found, struct outcome *outcome,
     at = get_double(at, &outcome->value);
     at = get_i64(at, &outcome->timestamp);
     if (outcome->reason > REASON_OUT_OF_RANGE || outcome->action > ACTION_MULTIPLY ||
+        !fits(outcome->value, outcome->timestamp) ||
         actor_set(&outcome->actor, (const char *)at, found->len - REJECTED_BYTES) < 0)
         return view_damaged("outcomes", error);
     return 1;

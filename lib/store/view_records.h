@@ -31,7 +31,7 @@ struct view_txn {
     bool unplaced_changed;
 };
 
-/* EX_DATAERR: a record in this table has a wrong size. Returns -1. */
+/* EX_DATAERR: a record in this table has a wrong size, or holds what can't be. Returns -1. */
 int view_damaged(const char *table, struct error *error);
 
 /* A value with what is granted to it. 1, 0 if there is none (version 0), -1. */

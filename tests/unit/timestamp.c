@@ -159,6 +159,12 @@ static void test_round_trip(void)
     ok(strcmp(spelled(first), "0001-01-01T00:00:00.000000Z") == 0 &&
            strcmp(spelled(last), "9999-12-31T23:59:59.999999Z") == 0,
        "the first and the last microsecond are written");
+    ok(timestamp_valid(first) && timestamp_valid(last) && !timestamp_valid(first - 1) &&
+           !timestamp_valid(last + 1) && !timestamp_valid(TIMESTAMP_NONE),
+       "they are valid, and nothing beyond them is");
+    ok(strcmp(spelled(INT64_MIN), "0001-01-01T00:00:00.000000Z") == 0 &&
+           strcmp(spelled(INT64_MAX), "9999-12-31T23:59:59.999999Z") == 0,
+       "what is beyond them is written as the nearest");
 }
 
 static void test_now(void)
