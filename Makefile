@@ -45,6 +45,9 @@ $(TOOLS:%=$B/bin/%): $B/bin/%: $$(addprefix $B/,$$(addsuffix .o,$$(basename $$(w
 
 $(UNITS): $B/tests/unit/%: $B/tests/unit/%.o $B/libcalc.a
 	$(LINK) $^ $(LIBS)
+# its test lets every allocation fail in turn
+$B/tests/unit/memory: $B/cmd/calc-submit/input.o
+$B/tests/unit/memory: LINK += $(foreach f,malloc calloc realloc free,-Wl,--wrap=$f)
 
 run check:
 	./scripts/$@
