@@ -246,11 +246,13 @@ traced() {
 
 # --- restarts ---
 
+# (with their state outputs may not become shorter: see calc-handle-state.bats)
 @test "restarted at any point it goes on exactly where its outputs ended" {
     some_commands
     events=$(stat -c %s whole.events)
     rejections=$(stat -c %s whole.rejections)
     for ((i = 0, j = rejections; i <= events; i += 67, j = (j + 83) % (rejections + 1))); do
+        rm -rf events.state
         head -c $i whole.events >events
         head -c $j whole.rejections >rejections
         calc-handle -i commands -o events -r rejections 2>errors
@@ -265,6 +267,7 @@ traced() {
     events=$(stat -c %s "$examples/events.jsonl")
     rejections=$(stat -c %s "$examples/rejections.jsonl")
     for ((i = 1, j = rejections - 1; i < events && j > 0; i += 4001, j -= 2411)); do
+        rm -rf events.state
         head -c $i "$examples/events.jsonl" >events
         head -c $j "$examples/rejections.jsonl" >rejections
         calc-handle -i "$examples/commands.jsonl" -o events -r rejections 2>errors
@@ -277,6 +280,7 @@ traced() {
     some_commands
     size=$(stat -c %s whole.events)
     for cut in 1 2 100; do
+        rm -rf events.state
         head -c $((size - cut)) whole.events >events
         cp whole.rejections rejections
         calc-handle -i commands -o events -r rejections 2>errors
@@ -284,6 +288,7 @@ traced() {
         [[ $(cat errors) == calc-handle:*torn* ]]
     done
     # a torn line need not be the beginning of the right one
+    rm -rf events.state
     { head -n 2 whole.events && printf '{"garbage'; } >events
     calc-handle -i commands -o events -r rejections 2>errors
     whole
@@ -503,6 +508,7 @@ traced() {
     bash -c 'exec calc-handle -i commands -o events -r rejections >&- 2>&-'
     whole
     printf torn >>commands
+    rm -rf events.state
     head -c 200 whole.events >events
     bash -c 'exec calc-handle -i commands -o events -r rejections >&- 2>&- <&-'
     whole
@@ -603,7 +609,7 @@ traced() {
 @test "-f ends with 0 on SIGTERM and on SIGINT, with what it read written" {
     some_commands
     for signal in TERM INT; do
-        rm -f events rejections
+        rm -rf events rejections events.state
         follow
         until_true 10 whole
         ends 0 $signal
@@ -678,7 +684,7 @@ traced() {
     some_commands
     for size in 0 100; do
         cp commands copy
-        rm -f events rejections
+        rm -rf events rejections events.state
         follow
         until_true 10 whole
         truncate -s $size commands

@@ -95,6 +95,7 @@ submit_on_full_disk() {
     local size
     size=$(stat -c %s whole.rejections)
     for cut in $(seq 0 7 "$size"); do
+        rm -rf events.state # its durable ends are those of whole outputs
         head -c "$cut" whole.rejections >rejections
         head -c $(($(stat -c %s whole.events) - cut)) whole.events >events
         calc-handle -i commands -o events -r rejections

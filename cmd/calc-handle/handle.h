@@ -3,6 +3,7 @@
 #define CALC_HANDLE_HANDLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/error.h"
 
@@ -10,6 +11,7 @@ struct handle_options {
     const char *commands, *events, *rejections; /* streams; rejections NULL: stderr */
     const char *state;                          /* a folder; NULL: the default */
     const char *instance;                       /* NULL: the default */
+    size_t cache; /* memory for the state, of all partitions; bytes */
     bool follow;
 };
 

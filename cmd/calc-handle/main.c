@@ -9,9 +9,10 @@
 #include "tool/stop.h"
 
 static const char help[] =
-    "usage: calc-handle [-f] [-i COMMANDS] [-o EVENTS] [-r REJECTIONS]\n"
+    "usage: calc-handle [-f] [-i COMMANDS] [-r REJECTIONS]\n"
+    "       calc-handle [-f] [-i COMMANDS] -o EVENTS -r REJECTIONS [--state DIR] [--cache MIB]\n"
     "       calc-handle [-e] -i kafka:TOPIC -o kafka:TOPIC -r kafka:TOPIC [--state DIR]\n"
-    "                   [--instance NAME] [-X NAME=VALUE]... [-F FILE]...\n"
+    "                   [--cache MIB] [--instance NAME] [-X NAME=VALUE]... [-F FILE]...\n"
     "\n"
     "Decides each command and writes its outcome: an event, or a rejection.\n"
     "\n"
@@ -21,7 +22,8 @@ static const char help[] =
     "  -f, --follow             go on when the commands end, until SIGTERM or SIGINT; a topic is\n"
     "                           followed anyhow\n"
     "  -e, --exit               end when the commands end, of a topic too\n"
-    "      --state DIR          topics: where the state is kept; EVENTS.state by default\n"
+    "      --state DIR          logs: where the state is kept; EVENTS.state by default\n"
+    "      --cache MIB          logs: how much memory the state may take; 1024 by default\n"
     "      --instance NAME      topics: this handler's name, which no other one has at the same\n"
     "                           time; made of the host's name and the state's folder by default\n" KAFKA_OPTIONS_HELP
     "      --help, --version\n"
@@ -30,7 +32,19 @@ static const char help[] =
     "default one. Output logs that hold outcomes from earlier go on where they end.\n"
     "See calc-handle(1), calc-formats(5), calc-kafka(7).\n";
 
-enum { OPTION_STATE = OPTION_FIRST, OPTION_INSTANCE };
+enum { OPTION_STATE = OPTION_FIRST, OPTION_CACHE, OPTION_INSTANCE };
+
+static const size_t default_cache = (size_t)1 << 30;
+
+/* Mebibytes, as bytes. */
+static size_t read_cache(const char *text)
+{
+    uint64_t count = options_count("--cache", text);
+
+    if (count == 0 || count > SIZE_MAX >> 20)
+        options_bad("--cache is a number of MiB, at least 1, not '%s'", text);
+    return (size_t)count << 20;
+}
 
 static void parse_options(struct handle_options *handle, int argc, char **argv)
 {
@@ -40,6 +54,7 @@ static void parse_options(struct handle_options *handle, int argc, char **argv)
                                            {"follow", no_argument, NULL, 'f'},
                                            {"exit", no_argument, NULL, 'e'},
                                            {"state", required_argument, NULL, OPTION_STATE},
+                                           {"cache", required_argument, NULL, OPTION_CACHE},
                                            {"instance", required_argument, NULL, OPTION_INSTANCE},
                                            OPTIONS_COMMON};
     struct options options;
@@ -60,6 +75,8 @@ static void parse_options(struct handle_options *handle, int argc, char **argv)
             until_end = true;
         else if (option == OPTION_STATE)
             handle->state = optarg;
+        else if (option == OPTION_CACHE)
+            handle->cache = read_cache(optarg);
         else if (option == OPTION_INSTANCE)
             handle->instance = optarg;
         else
@@ -100,8 +117,10 @@ static void check_streams(const struct handle_options *handle)
         options_bad("outcomes go to topics only if the commands come from one: -i kafka:TOPIC");
     if (events == STREAM_FILE && input == STREAM_KAFKA)
         options_bad("the outcomes of a topic's commands go to topics, or to stdout");
-    if ((handle->state || handle->instance) && events != STREAM_KAFKA)
-        options_bad("--state and --instance go with topics: -o kafka:TOPIC");
+    if (handle->instance && events != STREAM_KAFKA)
+        options_bad("--instance goes with topics: -o kafka:TOPIC");
+    if ((handle->state || handle->cache) && events == STREAM_STDIO)
+        options_bad("--state and --cache go with logs: -o FILE or -o kafka:TOPIC");
 }
 
 int main(int argc, char **argv)
@@ -118,6 +137,8 @@ int main(int argc, char **argv)
     if (options.rejections)
         options.rejections = kafka_stream(options.rejections, KAFKA_REJECTIONS, rejections);
     check_streams(&options);
+    if (!options.cache)
+        options.cache = default_cache;
     stop_install();
     if (kind_of(options.events) == STREAM_KAFKA)
         result = handle_topics(&options, &error);

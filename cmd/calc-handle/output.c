@@ -1,21 +1,29 @@
 #include "output.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/lock.h"
 #include "base/diag.h"
+#include "base/lock.h"
+#include "store/state.h"
 
 int output_open(struct output *output, const char *name, struct error *error)
 {
-    *output = (struct output){.lock = -1};
+    *output = (struct output){.lock = -1, .name = name};
     return name ? writer_open(name, &output->writer, error) : 0;
+}
+
+static void stop_comparing(struct output *output)
+{
+    reader_close(output->existing);
+    output->existing = NULL;
 }
 
 void output_close(struct output *output)
 {
-    reader_close(output->existing);
+    stop_comparing(output);
     writer_close(output->writer);
     buffer_release(&output->to_stderr);
     if (output->lock >= 0)
@@ -27,45 +35,74 @@ struct buffer *output_batch(struct output *output)
     return output->writer ? writer_batch(output->writer) : &output->to_stderr;
 }
 
+/* An output's lock is held for moments only: a stop can wait. */
+static int next_record(struct reader *reader, struct line *record, struct error *error)
+{
+    int result;
+
+    do
+        result = reader_next(reader, record, error);
+    while (result == READ_INTERRUPTED);
+    return result;
+}
+
 /* Looks at the next line of the log; at its end there is nothing more to compare. */
 static int look_ahead(struct output *output, struct error *error)
 {
-    uint64_t start;
-    int result;
+    int result = next_record(output->existing, &output->next, error);
 
-    do /* an output's lock is held for moments only: a stop can wait */
-        result = reader_next(output->existing, &output->next, error);
-    while (result == READ_INTERRUPTED);
     if (result < 0)
         return -1;
-    start = result == READ_RECORD ? output->next.start : reader_offset(output->existing);
-    if (start != output->compared)
-        return error_set(error, EX_DATAERR, "%s: a blank line at %llu, which no handler writes",
-                         reader_name(output->existing), (unsigned long long)output->compared);
-    if (result == READ_END) {
-        reader_close(output->existing);
-        output->existing = NULL;
-    }
+    output->blank = (result == READ_RECORD ? output->next.start
+                                           : reader_offset(output->existing)) != output->end;
+    if (result == READ_END && !output->blank)
+        stop_comparing(output);
     return 0;
 }
 
-int output_claim(struct output *output, const char *name, bool resume, struct error *error)
+int output_claim(struct output *output, struct error *error)
 {
     enum stream_kind kind;
     const char *path;
 
     if (!output->writer || !writer_is_log(output->writer))
         return 0;
-    if (stream_parse(name, &kind, &path, error) < 0)
+    if (stream_parse(output->name, &kind, &path, error) < 0)
         return -1;
     output->lock = lock_for_life(path, ".lock", "calc-handle", error);
-    if (output->lock < 0)
-        return -1;
-    if (!resume)
-        return 0;
-    if (reader_open(name, false, &output->existing, error) < 0)
+    return output->lock < 0 ? -1 : 0;
+}
+
+int output_resume(struct output *output, uint64_t end, uint64_t durable, struct error *error)
+{
+    stop_comparing(output);
+    output_batch(output)->len = 0;
+    output->resumed = output->unsynced = true;
+    output->cuts = false;
+    output->end = end;
+    output->durable = durable;
+    if (reader_open(output->name, false, &output->existing, error) < 0 ||
+        reader_seek(output->existing, 0, end, error) < 0)
         return -1;
     return look_ahead(output, error);
+}
+
+/* --- comparing --- */
+
+static int damaged(const struct output *output, const char *derived, size_t len,
+                   struct error *error)
+{
+    const struct line *found = &output->next;
+
+    if (output->blank)
+        return error_set(error, EX_DATAERR,
+                         "%s: a blank line at %llu, which no handler writes; nothing was changed",
+                         output->name, (unsigned long long)output->end);
+    return error_set(error, EX_DATAERR,
+                     "%s at %llu is not what the commands derive; nothing was changed\n"
+                     "  derived: %.*s\n  found:   %.*s",
+                     output->name, (unsigned long long)output->end, (int)(len > 300 ? 300 : len),
+                     derived, (int)(found->len > 300 ? 300 : found->len), found->data);
 }
 
 int output_put(struct output *output, size_t from, struct error *error)
@@ -76,28 +113,35 @@ int output_put(struct output *output, size_t from, struct error *error)
 
     if (batch->failed)
         return error_memory(error);
-    if (!output->existing)
+    if (!output->existing) {
+        output->last = output->end + from;
         return 0;
-    if (found->oversize || found->len != len || memcmp(found->data, batch->data + from, len) != 0)
-        return error_set(error, EX_DATAERR,
-                         "%s at %llu is not what the commands derive; this log was not changed\n"
-                         "  derived: %.*s\n  found:   %.*s",
-                         reader_name(output->existing), (unsigned long long)output->compared,
-                         (int)(len > 300 ? 300 : len), batch->data + from,
-                         (int)(found->len > 300 ? 300 : found->len), found->data);
-    output->compared = found->end;
-    batch->len = from;
-    return look_ahead(output, error);
+    }
+    if (!output->blank && !found->oversize && found->len == len &&
+        memcmp(found->data, batch->data + from, len) == 0) {
+        output->last = found->start;
+        output->end = found->end;
+        batch->len = from;
+        return look_ahead(output, error);
+    }
+    if (output->end < output->durable)
+        return damaged(output, batch->data + from, len, error);
+    output->cuts = true;
+    output->last = output->end + from;
+    stop_comparing(output);
+    return 0;
 }
 
 int output_check_end(const struct output *output, struct error *error)
 {
     if (!output->existing)
         return 0;
+    if (output->blank)
+        return damaged(output, "", 0, error);
     return error_set(error, EX_DATAERR,
                      "%s goes on at %llu behind everything that the commands derive; "
-                     "this log was not changed\n  found:   %.*s",
-                     reader_name(output->existing), (unsigned long long)output->compared,
+                     "nothing was changed\n  found:   %.*s",
+                     output->name, (unsigned long long)output->end,
                      (int)(output->next.len > 300 ? 300 : output->next.len), output->next.data);
 }
 
@@ -105,6 +149,8 @@ bool output_comparing(const struct output *output)
 {
     return output->existing != NULL;
 }
+
+/* --- writing --- */
 
 static int write_stderr(struct buffer *batch, struct error *error)
 {
@@ -121,16 +167,71 @@ static int write_stderr(struct buffer *batch, struct error *error)
     return result;
 }
 
+static int cut_tail(struct output *output, struct error *error)
+{
+    uint64_t cut;
+
+    if (writer_cut(output->writer, output->end, &cut, error) < 0)
+        return -1;
+    output->cuts = false;
+    diag_warn("%s: cut off %llu bytes at %llu, which differ from what the commands derive and were "
+              "never known to be durable: they are derived again",
+              output->name, (unsigned long long)cut, (unsigned long long)output->end);
+    return 0;
+}
+
 int output_commit(struct output *output, struct error *error)
 {
     uint64_t offset, cut;
+    size_t len;
     int result;
 
     if (!output->writer)
         return write_stderr(&output->to_stderr, error);
+    len = writer_batch(output->writer)->len;
+    if (len && output->cuts && cut_tail(output, error) < 0)
+        return -1;
     result = writer_commit(output->writer, &offset, &cut, error);
     if (cut)
         diag_warn("cut off a torn tail of %llu bytes that a crash left before %llu",
                  (unsigned long long)cut, (unsigned long long)offset);
+    if (result < 0 || !len || !output->resumed)
+        return result;
+    if (offset != output->end)
+        return error_set(error, EX_DATAERR,
+                         "%s: something else wrote to it: it ended at %llu, where it should have "
+                         "at %llu",
+                         output->name, (unsigned long long)offset,
+                         (unsigned long long)output->end);
+    output->end += len;
+    return 0;
+}
+
+int output_sync(struct output *output, struct error *error)
+{
+    if (!output->unsynced)
+        return 0;
+    output->unsynced = false;
+    return writer_sync(output->writer, error);
+}
+
+int output_digest(const struct output *output, uint64_t from, uint64_t to, struct id *digest,
+                  struct error *error)
+{
+    size_t len = (size_t)(to - from);
+    char *line = from < to && len <= LINE_MAX_BYTES ? malloc(len) : NULL;
+    int result = -1;
+
+    if (!line)
+        error_set(error, EX_DATAERR, "%s has no outcome from %llu to %llu", output->name,
+                  (unsigned long long)from, (unsigned long long)to);
+    else
+        result = writer_read(output->writer, from, line, len, error);
+    if (result == 0 && memchr(line, '\n', len) != line + len - 1)
+        result = error_set(error, EX_DATAERR, "%s has no line from %llu to %llu", output->name,
+                           (unsigned long long)from, (unsigned long long)to);
+    if (result == 0)
+        state_digest(line, len - 1, digest);
+    free(line);
     return result;
 }

@@ -8,8 +8,6 @@
 
 enum { ANSWER_MS = 60000 }; /* a transaction that somebody left open is waited for */
 
-static const size_t memory = (size_t)1 << 30; /* for the working sets of all partitions */
-
 /* --- which log it is --- */
 
 /* The record at an offset, which has to be the one that the state knows. */
@@ -51,6 +49,10 @@ static int check_log(const struct partition *partition, const struct topics *top
                          (int)position->partitions, topics->state);
     if (!position->begun)
         return 0;
+    if (!position->partitions)
+        return error_set(error, EX_DATAERR,
+                         "the state in %s is of a file, and not of topic %s; nothing was changed",
+                         topics->state, topics->names[KAFKA_COMMANDS]);
     if (check_record(partition, topics, position->first, &position->first_digest, error) < 0)
         return -1;
     return check_record(partition, topics, position->last, &position->last_digest, error);
@@ -303,6 +305,18 @@ bool partition_rollback(struct partition *partition)
 
 /* --- keeping --- */
 
+/* Half of the cache is for the working sets of all partitions, and half for writing a checkpoint of
+ * one. */
+static size_t share(const struct topics *topics)
+{
+    return topics->cache / 2 / (size_t)topics->count;
+}
+
+bool partition_is_due(const struct partition *partition, const struct topics *topics)
+{
+    return state_is_due(&partition->state, share(topics), topics->cache / 2);
+}
+
 int partition_checkpoint(struct partition *partition, const struct topics *topics,
                          struct error *error)
 {
@@ -315,9 +329,9 @@ int partition_checkpoint(struct partition *partition, const struct topics *topic
         uint64_t end = kafka_processor_end(topics->processor, KAFKA_EVENTS + i, partition->number);
         if (!partition->emitted[i] && end > partition->position.ends[i])
             partition->position.ends[i] = end;
+        partition->position.durable[i] = partition->position.ends[i];
     }
-    if (state_checkpoint(&partition->state, &partition->position, memory / (size_t)topics->count,
-                         error) < 0)
+    if (state_checkpoint(&partition->state, &partition->position, share(topics), error) < 0)
         return -1;
     partition->moved = 0;
     return 0;

@@ -32,6 +32,7 @@ struct partition {
 struct topics {
     const char *names[KAFKA_ROLES];
     const char *state; /* the folder */
+    size_t cache;      /* memory for the states; bytes */
     int32_t count;     /* of partitions */
     struct kafka_processor *processor;
     struct kafka_cursor *cursor;
@@ -47,6 +48,9 @@ int partition_take(struct partition *partition, const struct topics *topics, int
 /* Gives it back; with a checkpoint unless something failed. */
 int partition_leave(struct partition *partition, const struct topics *topics, bool checkpoint,
                     struct error *error);
+
+/* Whether a checkpoint is due because of what it would write, or of what the state takes. */
+bool partition_is_due(const struct partition *partition, const struct topics *topics);
 
 /* Writes a checkpoint if something changed, and nothing can be taken back. */
 int partition_checkpoint(struct partition *partition, const struct topics *topics,

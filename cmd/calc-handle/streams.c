@@ -1,6 +1,10 @@
 /* Commands from a stream: outcomes to stdout, or from a file to files. */
+#include <stdio.h>
+#include <string.h>
+
 #include "base/diag.h"
 #include "handle.h"
+#include "keeper.h"
 #include "output.h"
 #include "store/state.h"
 #include "stream/kafka.h"
@@ -9,7 +13,12 @@
 #include "tool/options.h"
 #include "tool/stop.h"
 
-enum { BATCH_BYTES = 1 << 20, PIPE_BATCH_BYTES = 1 << 16, UNCOMPARED_BYTES = 64 << 20 };
+enum {
+    BATCH_BYTES = 2 << 20,
+    PIPE_BATCH_BYTES = 1 << 16,
+    UNCOMPARED_BYTES = 16 << 20,
+    LOOK_EVERY = 4096 /* records after which we look what is due, written or not */
+};
 
 struct handler {
     const char *commands, *events_name, *rejections_name;
@@ -17,6 +26,10 @@ struct handler {
     struct reader *input;
     struct output events, rejections;
     struct state state;
+    struct keeper keeper;
+    bool dry;     /* too much is held back: outcomes are only compared, until that is done */
+    bool checked; /* it was done: nothing has to be held back any more */
+    uint64_t records;
 };
 
 /* Once the outputs are there: no file may be two of the three. */
@@ -32,25 +45,63 @@ static void check_distinct(const struct handler *handler)
         options_bad("events and rejections are one file");
 }
 
-static int open_all(struct handler *handler, struct error *error)
+/* Where the state of these logs is. */
+static int name_state(const struct handle_options *options, char folder[PATH_MAX],
+                      struct error *error)
 {
-    bool resume;
+    enum stream_kind kind;
+    const char *path;
+    int len;
 
+    if (stream_parse(options->events, &kind, &path, error) < 0)
+        return -1;
+    len = options->state ? snprintf(folder, PATH_MAX, "%s", options->state)
+                         : snprintf(folder, PATH_MAX, "%s.state", path);
+    if (len >= PATH_MAX)
+        return error_set(error, EX_USAGE, "the state's name is too long");
+    return 0;
+}
+
+/* Logs are gone on with: from a file with a state, while a pipe begins from its beginning. */
+static int resume(struct handler *handler, const struct handle_options *options,
+                  struct error *error)
+{
+    struct keeper *keeper = &handler->keeper;
+    char folder[PATH_MAX];
+
+    if (!reader_is_file(handler->input)) {
+        if (options->state)
+            options_bad("--state: a pipe has no state: it is read from its beginning in any case");
+        if (output_resume(&handler->events, 0, UINT64_MAX, error) < 0)
+            return -1;
+        return output_resume(&handler->rejections, 0, UINT64_MAX, error);
+    }
+    keeper->state = &handler->state;
+    keeper->input = handler->input;
+    keeper->outputs[0] = &handler->events;
+    keeper->outputs[1] = &handler->rejections;
+    keeper->memory = options->cache;
+    if (name_state(options, folder, error) < 0 || keeper_open(keeper, folder, error) < 0)
+        return -1;
+    return keeper_resume(keeper, error);
+}
+
+static int open_all(struct handler *handler, const struct handle_options *options,
+                    struct error *error)
+{
     state_init(&handler->state);
     if (output_open(&handler->events, handler->events_name, error) < 0 ||
         output_open(&handler->rejections, handler->rejections_name, error) < 0)
         return -1;
     check_distinct(handler);
-    resume = writer_is_log(handler->events.writer);
-    if (output_claim(&handler->events, handler->events_name, resume, error) < 0 ||
-        output_claim(&handler->rejections, handler->rejections_name, resume, error) < 0)
+    if (output_claim(&handler->events, error) < 0 || output_claim(&handler->rejections, error) < 0)
         return -1;
     if (reader_open(handler->commands, handler->follow, &handler->input, error) < 0)
         return -1;
     if (reader_partitions(handler->input) > 1)
         handler->state.place = (struct state_place){.count = reader_partitions(handler->input),
                                                     .of = kafka_partition};
-    return 0;
+    return writer_is_log(handler->events.writer) ? resume(handler, options, error) : 0;
 }
 
 static int handle(struct handler *handler, const struct line *record, struct error *error)
@@ -61,6 +112,7 @@ static int handle(struct handler *handler, const struct line *record, struct err
     size_t from;
     int result;
 
+    keeper_moves(&handler->keeper, record);
     handler->state.place.partition = record->partition;
     reader_position(handler->input, record, position);
     result = state_handle(&handler->state, position, record->data, record->len,
@@ -71,7 +123,11 @@ static int handle(struct handler *handler, const struct line *record, struct err
     output = outcome.reason == REASON_NONE ? &handler->events : &handler->rejections;
     from = output_batch(output)->len;
     outcome_write(&outcome, output_batch(output));
-    return output_put(output, from, error);
+    if (output_put(output, from, error) < 0)
+        return -1;
+    if (handler->dry)
+        output_batch(output)->len = 0;
+    return 0;
 }
 
 static size_t waiting_bytes(struct handler *handler)
@@ -90,20 +146,43 @@ static bool batch_is_full(struct handler *handler)
            (writer_is_log(handler->events.writer) ? BATCH_BYTES : PIPE_BATCH_BYTES);
 }
 
-/* The input is made durable first: no outcome outlives its command. While a log is still compared,
- * what waits for the other one is held back: if they turn out to differ, nothing was changed. */
+/* While a log is still compared, what waits for the other one is held back: if they turn out to
+ * differ, nothing was changed. If it is too much, it is let go, and the commands are handled once more
+ * when all is compared; but those of a pipe are gone. */
+static bool holds_back(struct handler *handler)
+{
+    if (!comparing(handler) || handler->checked)
+        return false;
+    if (waiting_bytes(handler) < UNCOMPARED_BYTES)
+        return true;
+    if (!handler->keeper.state)
+        return false;
+    handler->dry = true;
+    output_batch(&handler->events)->len = output_batch(&handler->rejections)->len = 0;
+    return true;
+}
+
+/* The input is made durable first: no outcome outlives its command. */
 static int commit(struct handler *handler, struct error *error)
 {
     bool keeps = handler->events.lock >= 0 || handler->rejections.lock >= 0;
 
-    if (waiting_bytes(handler) == 0 ||
-        (comparing(handler) && waiting_bytes(handler) < UNCOMPARED_BYTES))
+    if (waiting_bytes(handler) == 0 || holds_back(handler))
         return 0;
     if (keeps && reader_sync(handler->input, error) < 0)
         return -1;
-    if (output_commit(&handler->events, error) < 0)
+    if (keeper_before_append(&handler->keeper, error) < 0 ||
+        output_commit(&handler->events, error) < 0)
         return -1;
     return output_commit(&handler->rejections, error);
+}
+
+/* A checkpoint never knows more than the outputs hold. */
+static int save(struct handler *handler, bool now, bool idle, struct error *error)
+{
+    if (handler->dry || waiting_bytes(handler) || !(now || keeper_is_due(&handler->keeper, idle)))
+        return 0;
+    return keeper_checkpoint(&handler->keeper, error);
 }
 
 /* Nothing that a log holds may lie behind what the commands derive. A pipe that pauses isn't at its
@@ -117,23 +196,64 @@ static int check_end(struct handler *handler, int got, struct error *error)
     return output_check_end(&handler->rejections, error);
 }
 
+/* All that is there was compared, and nothing was written: now it is. */
+static int begin_again(struct handler *handler, struct error *error)
+{
+    handler->dry = false;
+    handler->checked = true;
+    return keeper_resume(&handler->keeper, error);
+}
+
+/* What is to be done now and then, and when nothing was read. */
+static int settle(struct handler *handler, int got, struct error *error)
+{
+    bool ends = got == READ_END || stop_asked();
+
+    if (check_end(handler, got, error) < 0 ||
+        ((ends || got != READ_RECORD || batch_is_full(handler)) && commit(handler, error) < 0))
+        return -1;
+    return save(handler, ends, got == READ_PAUSE, error);
+}
+
 static int run(struct handler *handler, struct error *error)
 {
     struct line record;
 
-    for (;;) {
+    while (!stop_asked()) {
         int got = reader_next(handler->input, &record, error);
         if (got < 0 || (got == READ_RECORD && handle(handler, &record, error) < 0))
             return -1;
-        if (got == READ_RECORD && !batch_is_full(handler) && !stop_asked())
+        if (got == READ_RECORD && !batch_is_full(handler) && !stop_asked() &&
+            ++handler->records % LOOK_EVERY)
             continue;
-        if (check_end(handler, got, error) < 0 || commit(handler, error) < 0)
+        if (settle(handler, got, error) < 0)
             return -1;
-        if (got == READ_END || stop_asked())
+        if (handler->dry && !comparing(handler)) {
+            if (begin_again(handler, error) < 0)
+                return -1;
+            continue;
+        }
+        if (got == READ_END)
             return 0;
         if (got == READ_PAUSE)
             inputs_wait(&handler->input, 1);
     }
+    return settle(handler, READ_INTERRUPTED, error);
+}
+
+/* A pipe's run has no state, but a file's run may have left one, and will go on with the logs. */
+static int mark(struct handler *handler, const struct handle_options *options,
+                struct error *error)
+{
+    struct output *outputs[KEEPER_OUTPUTS] = {&handler->events, &handler->rejections};
+    char folder[PATH_MAX];
+
+    if (!handler->events.resumed || handler->keeper.state)
+        return 0;
+    if (name_state(options, folder, error) < 0 || output_sync(outputs[0], error) < 0 ||
+        output_sync(outputs[1], error) < 0)
+        return -1;
+    return keeper_mark(folder, outputs, error);
 }
 
 int handle_streams(const struct handle_options *options, struct error *error)
@@ -144,10 +264,12 @@ int handle_streams(const struct handle_options *options, struct error *error)
                               .follow = options->follow};
     int result;
 
-    handler.events.lock = handler.rejections.lock = -1;
-    result = open_all(&handler, error);
+    handler.events.lock = handler.rejections.lock = handler.keeper.lock = -1;
+    result = open_all(&handler, options, error);
     if (result == 0)
         result = run(&handler, error);
+    if (result == 0)
+        result = mark(&handler, options, error);
     if (result == 0 && reader_torn(handler.input))
         diag_warn("%s: %llu bytes behind its last newline, at %llu, are no record",
                   handler.commands, (unsigned long long)reader_torn(handler.input),
@@ -156,5 +278,6 @@ int handle_streams(const struct handle_options *options, struct error *error)
     output_close(&handler.events);
     output_close(&handler.rejections);
     state_release(&handler.state);
+    keeper_close(&handler.keeper);
     return result;
 }

@@ -22,8 +22,7 @@
 enum {
     POLL_MS = 100,           /* how soon a stop is seen */
     IDLE_MS = 1000,          /* without commands: time for a checkpoint */
-    CHECKPOINT_MS = 10000,   /* at most between two, while there is work */
-    CHECKPOINT_ENTRIES = 1000000
+    CHECKPOINT_MS = 10000    /* at most between two, while there is work */
 };
 
 struct handler {
@@ -118,6 +117,7 @@ static int open_all(struct handler *handler, const struct handle_options *option
     topics->names[KAFKA_EVENTS] = options->events + strlen("kafka:");
     topics->names[KAFKA_REJECTIONS] = options->rejections + strlen("kafka:");
     topics->state = handler->state;
+    topics->cache = options->cache;
     for (int role = 1; role < KAFKA_ROLES; role++)
         if (strcmp(topics->names[role], topics->names[role - 1]) == 0 ||
             strcmp(topics->names[KAFKA_REJECTIONS], topics->names[KAFKA_COMMANDS]) == 0)
@@ -322,7 +322,7 @@ static int save(struct handler *handler, bool idle, struct error *error)
         struct partition *partition = &handler->partitions[i];
         if (!partition->ours || !partition->moved)
             continue;
-        if (!idle && state_unsaved(&partition->state) < CHECKPOINT_ENTRIES &&
+        if (!idle && !partition_is_due(partition, &handler->topics) &&
             now - partition->saved_ms < CHECKPOINT_MS)
             continue;
         if (settle(handler, true, error) < 0 ||

@@ -227,3 +227,104 @@ int db_seek(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes
     *value = (struct db_bytes){found.mv_data, found.mv_size};
     return 1;
 }
+
+int db_pages(struct db_txn *txn, int table, size_t *pages, struct error *error)
+{
+    MDB_stat stat;
+    int code = mdb_stat(txn->txn, txn->db->table[table], &stat);
+
+    if (code)
+        return failed(code, "can't read", error);
+    *pages = stat.ms_leaf_pages;
+    return 0;
+}
+
+/* --- walks --- */
+
+enum { KEY_BYTES = 511 };
+
+struct db_cursor {
+    MDB_cursor *cursor;
+    bool looked; /* for the last key, before the first put */
+    bool beyond; /* what is put now stands behind it */
+    size_t last_len;
+    unsigned char last[KEY_BYTES];
+};
+
+int db_cursor_open(struct db_txn *txn, int table, struct db_cursor **out, struct error *error)
+{
+    struct db_cursor *cursor = calloc(1, sizeof *cursor);
+    int code;
+
+    if (!cursor)
+        return error_memory(error);
+    code = mdb_cursor_open(txn->txn, txn->db->table[table], &cursor->cursor);
+    if (code) {
+        free(cursor);
+        return failed(code, "can't read", error);
+    }
+    *out = cursor;
+    return 0;
+}
+
+void db_cursor_close(struct db_cursor *cursor)
+{
+    if (!cursor)
+        return;
+    mdb_cursor_close(cursor->cursor);
+    free(cursor);
+}
+
+int db_cursor_next(struct db_cursor *cursor, struct db_bytes *key, struct db_bytes *value,
+                   struct error *error)
+{
+    MDB_val where, what;
+    int code = mdb_cursor_get(cursor->cursor, &where, &what, MDB_NEXT);
+
+    if (code == MDB_NOTFOUND)
+        return 0;
+    if (code)
+        return failed(code, "can't read", error);
+    *key = (struct db_bytes){where.mv_data, where.mv_size};
+    *value = (struct db_bytes){what.mv_data, what.mv_size};
+    return 1;
+}
+
+/* The last key of the table, as it is before anything is put. */
+static int look_for_last(struct db_cursor *cursor, struct error *error)
+{
+    MDB_val where, what;
+    int code = mdb_cursor_get(cursor->cursor, &where, &what, MDB_LAST);
+
+    cursor->looked = true;
+    cursor->beyond = code == MDB_NOTFOUND;
+    if (code && code != MDB_NOTFOUND)
+        return failed(code, "can't read", error);
+    if (code == 0 && where.mv_size <= KEY_BYTES) {
+        cursor->last_len = where.mv_size;
+        memcpy(cursor->last, where.mv_data, where.mv_size);
+    }
+    return 0;
+}
+
+static bool is_beyond(const struct db_cursor *cursor, const void *key, size_t len)
+{
+    size_t common = len < cursor->last_len ? len : cursor->last_len;
+    int order = memcmp(key, cursor->last, common);
+
+    return order > 0 || (order == 0 && len > cursor->last_len);
+}
+
+/* LMDB needs no search for what is appended, and fills its pages. */
+int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
+                  size_t len, struct error *error)
+{
+    MDB_val where = {key_len, (void *)(uintptr_t)key}, what = {len, (void *)(uintptr_t)value};
+    int code;
+
+    if (!cursor->looked && look_for_last(cursor, error) < 0)
+        return -1;
+    cursor->beyond = cursor->beyond || is_beyond(cursor, key, key_len);
+    code = mdb_cursor_put(cursor->cursor, &where, &what, cursor->beyond ? MDB_APPEND : 0);
+    return code ? failed(code, "can't write", error) : 0;
+}

@@ -14,6 +14,7 @@ enum { DB_TABLES = 8 };
 
 struct db;
 struct db_txn;
+struct db_cursor;
 
 struct db_bytes {
     const void *data;
@@ -46,5 +47,20 @@ int db_clear(struct db_txn *txn, int table, struct error *error);
 /* The first entry whose key is `key` or later: *key is replaced by it. 1, 0 if there is none, -1. */
 int db_seek(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes *value,
             struct error *error);
+
+/* Leaf pages of a table: what writing to all of it would change. */
+int db_pages(struct db_txn *txn, int table, size_t *pages, struct error *error);
+
+/* A walk through a table. It is closed before its transaction ends (NULL is allowed). */
+int db_cursor_open(struct db_txn *txn, int table, struct db_cursor **cursor, struct error *error);
+void db_cursor_close(struct db_cursor *cursor);
+
+/* The next entry, at first the first one: 1, 0 behind the last one, -1. */
+int db_cursor_next(struct db_cursor *cursor, struct db_bytes *key, struct db_bytes *value,
+                   struct error *error);
+
+/* Instead of that, puts entries whose keys ascend: neighbours cost less than with db_put(). */
+int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
+                  size_t len, struct error *error);
 
 #endif

@@ -52,14 +52,19 @@ int state_handle(struct state *state, const char *position, const char *line, si
 /* --- with a store --- */
 
 /* How far the log was handled, and which one it is: the digests (UUIDv5) of its first record and of
- * the last one handled. Where the outputs ended then. */
+ * the last one handled. Where the outputs stood then, and how far they are known to be durable, which
+ * may be further. */
 struct state_position {
+    bool kept;             /* a position was written before; set by state_open() */
     bool begun;            /* false: nothing was handled, the rest means nothing but the ends */
-    int32_t partitions;    /* of the log; 0: not known */
+    int32_t partitions;    /* of the log; 0: it is a file, or not known */
     uint64_t first, last;  /* offsets of the first record and of the last one handled */
     uint64_t next;         /* offset behind it */
     struct id first_digest, last_digest;
-    uint64_t ends[2]; /* of events and of rejections: offset behind the last outcome */
+    uint64_t ends[2]; /* of events and of rejections: offset behind the last outcome before `next` */
+    uint64_t last_outcomes[2]; /* of files: offset of the last outcome before an end that isn't 0 */
+    struct id outcome_digests[2]; /* and its digest */
+    uint64_t durable[2]; /* nothing before is an unsynced tail; at least the ends */
 };
 
 /* The digest of a record. */
@@ -86,9 +91,22 @@ void state_rollback(struct state *state);
 /* Changes that no checkpoint has; entries. */
 size_t state_unsaved(const struct state *state);
 
-/* Writes them and the position in one durable transaction; no batch may be open. When the working set takes more than `memory` bytes, it is
- * dropped afterwards. */
+/* What the working set takes in memory; bytes. */
+size_t state_memory(const struct state *state);
+
+/* Whether it is time for a checkpoint in any case: there are many changes, or the working set takes
+ * more than `memory` bytes, or writing the changes may take more than `pages` bytes. */
+bool state_is_due(const struct state *state, size_t memory, size_t pages);
+
+/* Writes them and the position in one durable transaction; no batch may be open. When the working set
+ * takes more than `memory` bytes, it is dropped afterwards, or as much of it as is needed. */
 int state_checkpoint(struct state *state, const struct state_position *position, size_t memory,
                      struct error *error);
+
+/* Writes the durable ends only: the position stays what the last checkpoint wrote. */
+int state_mark_durable(struct state *state, const uint64_t durable[2], struct error *error);
+
+/* Drops what no checkpoint has. */
+void state_forget(struct state *state);
 
 #endif

@@ -1,15 +1,17 @@
-/* The entries of the state's tables in memory, and what state.c asks of the store. For state*.c only. */
+/* The entries of the state's tables in memory and in its store, and what state.c asks of that. For
+ * state*.c only. */
 #ifndef STORE_STATE_RECORDS_H
 #define STORE_STATE_RECORDS_H
 
 #include "calc/calculator.h"
+#include "store/db.h"
 #include "store/state.h"
 
 struct value_entry {
     struct id id;
     struct value value;
     uint32_t owner;   /* index in actors + 1; 0 is nobody */
-    bool stored;      /* the store has it, so it may have commands of it */
+    bool stored;      /* the store may have commands of it that aren't in memory */
     bool dirty;       /* a checkpoint has to write it */
 };
 
@@ -44,5 +46,32 @@ int state_store_changed(struct state *state, struct value_entry *value);
 void state_store_truncated(struct state *state);
 
 void state_store_close(struct state_store *store);
+
+/* --- records --- */
+
+enum { STATE_META, STATE_VALUES, STATE_COMMANDS };
+extern const char *const state_tables[];
+
+/* A value's record: how many bytes it takes. `owner` may be NULL. And back: EX_DATAERR. */
+enum { STATE_VALUE_BYTES = 16 + ACTOR_MAX_BYTES };
+size_t state_value_encode(const struct value *value, const struct actor *owner,
+                          unsigned char bytes[STATE_VALUE_BYTES]);
+int state_value_decode(const struct db_bytes *found, struct value *value, struct actor *owner,
+                       struct error *error);
+int state_body_decode(const struct db_bytes *found, struct body *body, struct error *error);
+
+/* A key, which is so many ids. */
+int state_keys_decode(const struct db_bytes *key, struct id *ids, size_t count,
+                      struct error *error);
+
+int state_position_write(struct db_txn *txn, const struct state_position *position,
+                         struct error *error);
+int state_position_read(struct db_txn *txn, struct state_position *position, struct error *error);
+
+/* The store's format if this version can read it, 0 if it is new; EX_DATAERR if it can't. */
+int state_format_check(struct db_txn *txn, struct error *error);
+
+/* The same, and makes it ours. 0, -1. */
+int state_format_take(struct db_txn *txn, struct error *error);
 
 #endif

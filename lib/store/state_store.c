@@ -1,26 +1,10 @@
-/* The state's store: an LMDB environment. Its tables, all numbers big-endian, doubles as their bits:
- *
- *   meta      "format"            -> format:8
- *             "position"          -> begun:1 partitions:8 first:8 last:8 next:8 first_digest:16
- *                                    last_digest:16 events_end:8 rejections_end:8
- *   values    id:16               -> version:8 number:8 owner:rest
- *                                    (version 0: only rejected commands are known of it)
- *   commands  value_id:16 id:16   -> body:20
- *
- * When any of it changes, STATE_FORMAT goes up, and a store of another format is refused: its folder
- * has to be removed, and the state is derived again from the commands. */
-#include <errno.h>
-#include <math.h>
+/* The state's store: an LMDB environment, whose tables are drawn in state_records.c. */
 #include <stdlib.h>
-#include <sys/stat.h>
 
-#include "base/bytes.h"
+#include "base/folder.h"
 #include "calc/message.h"
-#include "store/db.h"
 #include "store/state_records.h"
-
-enum { STATE_FORMAT = 1, VALUE_BYTES = 16, POSITION_BYTES = 81 };
-enum { STATE_META, STATE_VALUES, STATE_COMMANDS };
+#include "store/state_sort.h"
 
 struct state_store {
     struct db *db;
@@ -28,6 +12,8 @@ struct state_store {
     uint32_t saved_commands; /* entries of commands that the store has */
     struct buffer dirty;     /* indices of values that it hasn't, as they are now */
     bool empty;              /* it holds nothing: no need to look */
+    size_t pages;            /* of its tables, which a checkpoint may change; at the last one */
+    struct state_position position; /* as the last checkpoint wrote it */
 };
 
 void state_digest(const void *record, size_t len, struct id *digest)
@@ -36,12 +22,6 @@ void state_digest(const void *record, size_t len, struct id *digest)
 }
 
 /* --- looking up --- */
-
-static int damaged(const char *table, struct error *error)
-{
-    return error_set(error, EX_DATAERR, "the state is damaged: a record in %s isn't as it has to be",
-                     table);
-}
 
 static int look(struct state_store *store, int table, const void *key, size_t len,
                 struct db_bytes *found, struct error *error)
@@ -57,19 +37,13 @@ int state_store_find_value(struct state *state, struct value_entry *entry, struc
 {
     struct db_bytes found;
     struct actor owner;
-    const unsigned char *at;
     int result =
         look(state->store, STATE_VALUES, entry->id.bytes, sizeof entry->id.bytes, &found, error);
 
     if (result <= 0)
         return result;
-    if (found.len < VALUE_BYTES ||
-        actor_set(&owner, (const char *)found.data + VALUE_BYTES, found.len - VALUE_BYTES) < 0)
-        return damaged("values", error);
-    at = get_u64(found.data, &entry->value.version);
-    get_double(at, &entry->value.number);
-    if (!isfinite(entry->value.number))
-        return damaged("values", error);
+    if (state_value_decode(&found, &entry->value, &owner, error) < 0)
+        return -1;
     entry->stored = true;
     if (owner.len && !(entry->owner = state_intern(state, &owner)))
         return error_memory(error);
@@ -79,7 +53,8 @@ int state_store_find_value(struct state *state, struct value_entry *entry, struc
 static void command_key(const struct value_entry *value, const struct id *command_id,
                         unsigned char key[32])
 {
-    put_bytes(put_bytes(key, value->id.bytes, 16), command_id->bytes, 16);
+    memcpy(key, value->id.bytes, 16);
+    memcpy(key + 16, command_id->bytes, 16);
 }
 
 int state_store_find_command(const struct state *state, const struct value_entry *value,
@@ -93,10 +68,7 @@ int state_store_find_command(const struct state *state, const struct value_entry
     result = look(state->store, STATE_COMMANDS, key, sizeof key, &found, error);
     if (result <= 0)
         return result;
-    if (found.len != BODY_BYTES)
-        return damaged("commands", error);
-    memcpy(body->bytes, found.data, BODY_BYTES);
-    return 1;
+    return state_body_decode(&found, body, error) < 0 ? -1 : 1;
 }
 
 /* --- what changed --- */
@@ -130,106 +102,112 @@ size_t state_unsaved(const struct state *state)
            state->store->dirty.len / sizeof(uint32_t);
 }
 
+size_t state_memory(const struct state *state)
+{
+    const struct table *tables[] = {&state->values, &state->commands, &state->actors};
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        bytes += tables[i]->cap * tables[i]->entry_size +
+                 (tables[i]->slots ? (tables[i]->mask + 1) * sizeof *tables[i]->slots : 0);
+    return bytes;
+}
+
+bool state_is_due(const struct state *state, size_t memory, size_t pages)
+{
+    enum { MOST = 1000000, PAGE_BYTES = 4096, ENTRIES_A_PAGE = 30, MOST_PAGES = 131072 };
+    size_t unsaved = state_unsaved(state), touched = unsaved;
+
+    if (unsaved >= MOST || state_memory(state) > memory)
+        return true;
+    if (touched > state->store->pages)
+        touched = state->store->pages;
+    touched += unsaved / ENTRIES_A_PAGE;
+    if (touched > MOST_PAGES) /* more than that LMDB doesn't keep in memory */
+        touched = MOST_PAGES;
+    return touched * PAGE_BYTES > pages;
+}
+
 /* --- checkpoints --- */
 
-static int write_position(struct db_txn *txn, const struct state_position *position,
-                          struct error *error)
+static int write_values(struct db_cursor *cursor, const struct state *state, struct error *error)
 {
-    unsigned char bytes[POSITION_BYTES], *at = bytes;
+    size_t count = state->store->dirty.len / sizeof(uint32_t);
+    const uint32_t *dirty = (const uint32_t *)state->store->dirty.data;
+    struct sort_item *items = sort_new(count), *sorted;
+    unsigned char bytes[STATE_VALUE_BYTES];
+    int result = items ? 0 : error_memory(error);
 
-    *at++ = position->begun;
-    at = put_u64(at, (uint64_t)position->partitions);
-    at = put_u64(at, position->first);
-    at = put_u64(at, position->last);
-    at = put_u64(at, position->next);
-    at = put_bytes(at, position->first_digest.bytes, 16);
-    at = put_bytes(at, position->last_digest.bytes, 16);
-    at = put_u64(at, position->ends[0]);
-    put_u64(at, position->ends[1]);
-    return db_put(txn, STATE_META, "position", 8, bytes, sizeof bytes, error);
-}
-
-static int read_position(struct db_txn *txn, struct state_position *position, struct error *error)
-{
-    struct db_bytes found;
-    const unsigned char *at;
-    uint64_t partitions;
-    int result = db_get(txn, STATE_META, "position", 8, &found, error);
-
-    *position = (struct state_position){0};
-    if (result <= 0)
-        return result;
-    if (found.len != POSITION_BYTES)
-        return damaged("meta", error);
-    at = found.data;
-    position->begun = *at++;
-    at = get_u64(at, &partitions);
-    position->partitions = (int32_t)partitions;
-    at = get_u64(at, &position->first);
-    at = get_u64(at, &position->last);
-    at = get_u64(at, &position->next);
-    at = get_bytes(at, position->first_digest.bytes, 16);
-    at = get_bytes(at, position->last_digest.bytes, 16);
-    at = get_u64(at, &position->ends[0]);
-    get_u64(at, &position->ends[1]);
-    return 0;
-}
-
-static int write_value(struct db_txn *txn, const struct state *state,
-                       const struct value_entry *value, struct error *error)
-{
-    unsigned char bytes[VALUE_BYTES + ACTOR_MAX_BYTES], *at = bytes;
-
-    at = put_u64(at, value->value.version);
-    at = put_double(at, value->value.number);
-    if (value->owner) {
-        const struct actor_entry *owner = table_at(&state->actors, value->owner - 1);
-        at = put_bytes(at, owner->actor.text, owner->actor.len);
+    for (size_t i = 0; items && i < count; i++) {
+        const struct value_entry *value = table_at(&state->values, dirty[i]);
+        items[i] = (struct sort_item){sort_word(value->id.bytes), dirty[i]};
     }
-    return db_put(txn, STATE_VALUES, value->id.bytes, 16, bytes, (size_t)(at - bytes), error);
+    sorted = items ? sort_values(items, count, &state->values) : NULL;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        const struct value_entry *value = table_at(&state->values, sorted[i].index);
+        const struct actor *owner = NULL;
+        if (value->owner)
+            owner = &((struct actor_entry *)table_at(&state->actors, value->owner - 1))->actor;
+        result = db_cursor_put(cursor, value->id.bytes, sizeof value->id.bytes, bytes,
+                               state_value_encode(&value->value, owner, bytes), error);
+    }
+    free(items);
+    return result;
 }
 
-static int write_values(struct db_txn *txn, const struct state *state, struct error *error)
-{
-    const struct buffer *dirty = &state->store->dirty;
-    const uint32_t *index = (const uint32_t *)dirty->data;
-
-    for (size_t i = 0; i < dirty->len / sizeof *index; i++)
-        if (write_value(txn, state, table_at(&state->values, index[i]), error) < 0)
-            return -1;
-    return 0;
-}
-
-struct command_record {
-    unsigned char key[32];
-    struct body body;
-};
-
-static int by_key(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof((struct command_record *)0)->key);
-}
-
-/* In the order of their keys: neighbours go to the same pages. */
-static int write_commands(struct db_txn *txn, const struct state *state, struct error *error)
+static int write_commands(struct db_cursor *cursor, const struct state *state, struct error *error)
 {
     uint32_t from = state->store->saved_commands, count = state->commands.count - from;
-    struct command_record *records = malloc((count + 1) * sizeof *records);
-    int result = 0;
+    struct sort_item *items = sort_new(count), *sorted;
+    int result = items ? 0 : error_memory(error);
 
-    if (!records)
-        return error_memory(error);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; items && i < count; i++) {
         const struct command_entry *entry = table_at(&state->commands, from + i);
-        command_key(table_at(&state->values, entry->key.value), &entry->key.id, records[i].key);
-        records[i].body = entry->body;
+        const struct value_entry *value = table_at(&state->values, entry->key.value);
+        items[i] = (struct sort_item){sort_word(value->id.bytes), from + i};
     }
-    qsort(records, count, sizeof *records, by_key);
-    for (uint32_t i = 0; result == 0 && i < count; i++)
-        result = db_put(txn, STATE_COMMANDS, records[i].key, sizeof records[i].key,
-                        records[i].body.bytes, BODY_BYTES, error);
-    free(records);
+    sorted = items ? sort_commands(items, count, &state->commands, &state->values) : NULL;
+    for (uint32_t i = 0; result == 0 && i < count; i++) {
+        const struct command_entry *entry = table_at(&state->commands, sorted[i].index);
+        unsigned char key[32];
+        command_key(table_at(&state->values, entry->key.value), &entry->key.id, key);
+        result = db_cursor_put(cursor, key, sizeof key, entry->body.bytes, BODY_BYTES, error);
+    }
+    free(items);
     return result;
+}
+
+static int write_table(struct db_txn *txn, int table, const struct state *state,
+                       struct error *error)
+{
+    struct db_cursor *cursor;
+    size_t pages;
+    int result;
+
+    if (db_cursor_open(txn, table, &cursor, error) < 0)
+        return -1;
+    result = (table == STATE_VALUES ? write_values : write_commands)(cursor, state, error);
+    db_cursor_close(cursor);
+    if (result == 0)
+        result = db_pages(txn, table, &pages, error);
+    if (result == 0)
+        state->store->pages += pages;
+    return result;
+}
+
+/* Makes room in memory: of what is dropped the store has to be asked again. The commands go first,
+ * since there are more of them, and few come twice. */
+static void drop(struct state *state, size_t memory)
+{
+    if (state_memory(state) <= memory)
+        return;
+    table_release(&state->commands);
+    for (uint32_t i = 0; i < state->values.count; i++)
+        ((struct value_entry *)table_at(&state->values, i))->stored = true;
+    if (state_memory(state) <= memory / 2)
+        return;
+    table_release(&state->values);
+    table_release(&state->actors);
 }
 
 /* What a checkpoint wrote is the store's. */
@@ -237,22 +215,12 @@ static void saved(struct state *state, size_t memory)
 {
     struct state_store *store = state->store;
     const uint32_t *index = (const uint32_t *)store->dirty.data;
-    size_t used = (size_t)state->values.cap * sizeof(struct value_entry) +
-                  (size_t)state->commands.cap * sizeof(struct command_entry) +
-                  (size_t)state->actors.cap * sizeof(struct actor_entry);
 
-    for (size_t i = 0; i < store->dirty.len / sizeof *index; i++) {
-        struct value_entry *value = table_at(&state->values, index[i]);
-        value->dirty = false;
-        value->stored = true;
-    }
+    for (size_t i = 0; i < store->dirty.len / sizeof *index; i++)
+        ((struct value_entry *)table_at(&state->values, index[i]))->dirty = false;
     store->dirty.len = 0;
     store->empty = store->empty && state->values.count == 0;
-    if (used > memory) {
-        table_release(&state->values);
-        table_release(&state->commands);
-        table_release(&state->actors);
-    }
+    drop(state, memory);
     store->saved_commands = state->commands.count;
 }
 
@@ -266,36 +234,54 @@ int state_checkpoint(struct state *state, const struct state_position *position,
     store->snapshot = NULL;
     if (db_begin(store->db, true, &txn, error) < 0)
         return -1;
-    if (write_values(txn, state, error) < 0 || write_commands(txn, state, error) < 0 ||
-        write_position(txn, position, error) < 0) {
+    store->pages = 0;
+    if (write_table(txn, STATE_VALUES, state, error) < 0 ||
+        write_table(txn, STATE_COMMANDS, state, error) < 0 ||
+        state_position_write(txn, position, error) < 0) {
         db_abort(txn);
         return -1;
     }
     if (db_commit(txn, error) < 0)
         return -1;
+    store->position = *position;
     saved(state, memory);
     return 0;
 }
 
-/* --- opening --- */
-
-static int check_format(struct db_txn *txn, struct error *error)
+int state_mark_durable(struct state *state, const uint64_t durable[2], struct error *error)
 {
-    unsigned char bytes[8];
-    struct db_bytes found;
-    uint64_t format = 0;
-    int result = db_get(txn, STATE_META, "format", 6, &found, error);
+    struct state_position position = state->store->position;
+    struct db_txn *txn;
 
-    put_u64(bytes, STATE_FORMAT);
-    if (result == 0) /* new */
-        return db_put(txn, STATE_META, "format", 6, bytes, sizeof bytes, error);
-    if (result > 0 && found.len == 8)
-        get_u64(found.data, &format);
-    if (result > 0 && format != STATE_FORMAT)
-        return error_set(error, EX_DATAERR, "the state has format %llu, this version knows %d",
-                         (unsigned long long)format, STATE_FORMAT);
-    return result < 0 ? -1 : 0;
+    memcpy(position.durable, durable, sizeof position.durable);
+    db_abort(state->store->snapshot);
+    state->store->snapshot = NULL;
+    if (db_begin(state->store->db, true, &txn, error) < 0)
+        return -1;
+    if (state_position_write(txn, &position, error) < 0) {
+        db_abort(txn);
+        return -1;
+    }
+    if (db_commit(txn, error) < 0)
+        return -1;
+    state->store->position = position;
+    return 0;
 }
+
+void state_forget(struct state *state)
+{
+    table_release(&state->values);
+    table_release(&state->commands);
+    table_release(&state->actors);
+    state->undo.len = 0;
+    state->open = 0;
+    if (!state->store)
+        return;
+    state->store->dirty.len = 0;
+    state->store->saved_commands = 0;
+}
+
+/* --- opening --- */
 
 /* Whether anything was ever written, and the position. */
 static int look_around(struct state_store *store, struct db_txn *txn,
@@ -303,31 +289,41 @@ static int look_around(struct state_store *store, struct db_txn *txn,
 {
     struct db_bytes key = {"", 1}, found;
     int result = db_seek(txn, STATE_VALUES, &key, &found, error);
+    size_t values, commands;
 
+    if (result < 0 || db_pages(txn, STATE_VALUES, &values, error) < 0 ||
+        db_pages(txn, STATE_COMMANDS, &commands, error) < 0 ||
+        state_position_read(txn, position, error) < 0)
+        return -1;
     store->empty = result == 0;
-    return result < 0 ? -1 : read_position(txn, position, error);
+    store->pages = values + commands;
+    store->position = *position;
+    return 0;
 }
 
 int state_open(struct state *state, const char *folder, struct state_position *position,
                struct error *error)
 {
-    static const char *const tables[] = {"meta", "values", "commands", NULL};
     struct state_store *store = calloc(1, sizeof *store);
     struct db_txn *txn;
 
     if (!store)
         return error_memory(error);
     state->store = store;
-    if (mkdir(folder, 0777) < 0 && errno != EEXIST)
-        return error_errno(error, EX_IOERR, "can't make the folder %s", folder);
-    if (db_open(folder, tables, true, &store->db, error) < 0 ||
+    if (folder_make(folder, error) < 0)
+        return -1;
+    if (db_open(folder, state_tables, true, &store->db, error) < 0 ||
         db_begin(store->db, true, &txn, error) < 0)
         return -1;
-    if (check_format(txn, error) < 0 || look_around(store, txn, position, error) < 0) {
+    if (state_format_take(txn, error) < 0 || look_around(store, txn, position, error) < 0) {
         db_abort(txn);
         return -1;
     }
-    return db_commit(txn, error);
+    if (db_commit(txn, error) < 0)
+        return -1;
+    if (!position->kept && folder_sync(folder) < 0)
+        return error_errno(error, EX_IOERR, "can't make the state in %s durable", folder);
+    return 0;
 }
 
 int state_clear(struct state *state, struct error *error)
@@ -341,16 +337,13 @@ int state_clear(struct state *state, struct error *error)
     if (db_begin(store->db, true, &txn, error) < 0)
         return -1;
     if (db_clear(txn, STATE_VALUES, error) < 0 || db_clear(txn, STATE_COMMANDS, error) < 0 ||
-        write_position(txn, &nothing, error) < 0) {
+        state_position_write(txn, &nothing, error) < 0) {
         db_abort(txn);
         return -1;
     }
-    table_release(&state->values);
-    table_release(&state->commands);
-    table_release(&state->actors);
-    store->dirty.len = 0;
-    store->saved_commands = 0;
+    state_forget(state);
     store->empty = true;
+    store->position = nothing;
     return db_commit(txn, error);
 }
 

@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/lock.h"
 
 int log_extent(int fd, uint64_t known, uint64_t *size, uint64_t *end)
@@ -40,24 +40,6 @@ int log_extent(int fd, uint64_t known, uint64_t *size, uint64_t *end)
     return 0;
 }
 
-/* A file's name is durable when its folder is. */
-static int sync_folder(const char *path)
-{
-    char copy[4096];
-    int fd, result;
-
-    if (strlen(path) >= sizeof copy) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    fd = open(dirname(strcpy(copy, path)), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    result = fsync(fd);
-    close(fd);
-    return result;
-}
-
 int log_open(struct log *log, const char *path, struct error *error)
 {
     struct stat status;
@@ -66,7 +48,7 @@ int log_open(struct log *log, const char *path, struct error *error)
     if (log->fd < 0)
         return error_errno(error, EX_IOERR, "can't append to %s", path);
     if (fstat(log->fd, &status) < 0 || (status.st_size == 0 && S_ISREG(status.st_mode) &&
-                                        sync_folder(path) < 0))
+                                        folder_sync_parent(path) < 0))
         error_errno(error, EX_IOERR, "can't make %s durable", path);
     else if (!S_ISREG(status.st_mode))
         error_set(error, EX_IOERR, "can't append to %s: no regular file", path);
@@ -151,5 +133,25 @@ int log_append(struct log *log, const char *data, size_t len, uint64_t *offset, 
     result = append(log, data, len, offset, cut, error);
     if (!log->poisoned)
         lock_drop(log->fd);
+    return result;
+}
+
+int log_cut(struct log *log, uint64_t end, uint64_t *cut, struct error *error)
+{
+    struct stat status;
+    int result;
+
+    while ((result = lock_take(log->fd, LOCK_EXCLUSIVE, error)) < 0 && errno == EINTR)
+        ;
+    if (result < 0)
+        return -1;
+    *cut = 0;
+    if (fstat(log->fd, &status) < 0 || ftruncate(log->fd, (off_t)end) < 0 ||
+        fdatasync(log->fd) < 0)
+        result = error_errno(error, EX_IOERR, "can't cut %s at %llu", log->name,
+                             (unsigned long long)end);
+    else
+        *cut = (uint64_t)status.st_size - end;
+    lock_drop(log->fd);
     return result;
 }

@@ -35,4 +35,7 @@ void log_close(struct log *log);
 int log_append(struct log *log, const char *data, size_t len, uint64_t *offset, uint64_t *cut,
                struct error *error);
 
+/* Cuts off, durably, what stands behind `end`, where a line ends; *cut is how many bytes that was. */
+int log_cut(struct log *log, uint64_t end, uint64_t *cut, struct error *error);
+
 #endif

@@ -249,6 +249,11 @@ bool reader_is_file(const struct reader *reader)
     return reader->seekable;
 }
 
+bool reader_is_there(const struct reader *reader)
+{
+    return reader->fd >= 0;
+}
+
 const char *reader_name(const struct reader *reader)
 {
     return reader->name;

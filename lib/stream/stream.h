@@ -87,6 +87,9 @@ uint64_t reader_torn(const struct reader *reader);
 /* Whether it is a file, whose end is known, rather than a pipe, which may have more any time. */
 bool reader_is_file(const struct reader *reader);
 
+/* Whether the file that is followed has come. */
+bool reader_is_there(const struct reader *reader);
+
 /* The name it was opened with. */
 const char *reader_name(const struct reader *reader);
 
@@ -102,6 +105,15 @@ bool writer_is_log(const struct writer *writer);
 
 /* The batch that the next writer_commit() will append: whole lines. */
 struct buffer *writer_batch(struct writer *writer);
+
+/* Of a log that is a file: where its whole lines end; what it holds somewhere below (EX_DATAERR if it
+ * ends before); cuts off, durably, what stands behind `end`, where a line ends (*cut is how many bytes
+ * that was); makes durable what it holds. */
+int writer_end(const struct writer *writer, uint64_t *end, struct error *error);
+int writer_read(const struct writer *writer, uint64_t from, void *data, size_t len,
+                struct error *error);
+int writer_cut(struct writer *writer, uint64_t end, uint64_t *cut, struct error *error);
+int writer_sync(struct writer *writer, struct error *error);
 
 /* Says that what was put into the batch since the last call is one record, a line with its newline, of
  * this value: its key, where the log has partitions. Needed for topics, and for writer_position().

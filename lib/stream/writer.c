@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/lock.h"
 #include "stream/reader.h"
 
 /* --- stdout, files --- */
@@ -120,6 +121,51 @@ bool writer_is_log(const struct writer *writer)
 struct buffer *writer_batch(struct writer *writer)
 {
     return &writer->batch;
+}
+
+int writer_end(const struct writer *writer, uint64_t *end, struct error *error)
+{
+    uint64_t size;
+    int result;
+
+    while ((result = lock_take(writer->log.fd, LOCK_SHARED, error)) < 0 && errno == EINTR)
+        ;
+    if (result < 0)
+        return -1;
+    if (log_extent(writer->log.fd, 0, &size, end) < 0)
+        result = error_errno(error, EX_IOERR, "can't read the end of %s", writer->name);
+    lock_drop(writer->log.fd);
+    return result;
+}
+
+int writer_read(const struct writer *writer, uint64_t from, void *data, size_t len,
+                struct error *error)
+{
+    ssize_t got;
+
+    for (size_t done = 0; done < len; done += (size_t)got) {
+        got = pread(writer->log.fd, (char *)data + done, len - done, (off_t)(from + done));
+        if (got < 0 && errno == EINTR)
+            got = 0;
+        else if (got < 0)
+            return error_errno(error, EX_IOERR, "can't read %s", writer->name);
+        else if (got == 0)
+            return error_set(error, EX_DATAERR, "%s ends before %llu", writer->name,
+                             (unsigned long long)(from + len));
+    }
+    return 0;
+}
+
+int writer_cut(struct writer *writer, uint64_t end, uint64_t *cut, struct error *error)
+{
+    return log_cut(&writer->log, end, cut, error);
+}
+
+int writer_sync(struct writer *writer, struct error *error)
+{
+    if (fdatasync(writer->log.fd) < 0)
+        return error_errno(error, EX_IOERR, "can't sync %s", writer->name);
+    return 0;
 }
 
 int writer_end_record(struct writer *writer, const struct id *key, struct error *error)

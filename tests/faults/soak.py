@@ -297,6 +297,22 @@ class Round:
             self.tear(name)
         self.handler.start()
 
+    def lost_state(self):
+        """The handler's state is gone, or an older one is put in its place."""
+        self.handler.kill()
+        self.stats["kills of handler"] += 1
+        state, older = pathlib.Path("events.state"), pathlib.Path("older.state")
+        if older.exists():
+            shutil.rmtree(state, ignore_errors=True)
+            older.rename(state)
+            self.stats["older states"] += 1
+        elif state.exists() and self.rng.random() < 0.5:
+            shutil.copytree(state, older)
+        else:
+            shutil.rmtree(state, ignore_errors=True)
+            self.stats["lost states"] += 1
+        self.handler.start()
+
     def torn_commands(self):
         self.gate.clear()
         for part in [self.cgi] + [writer.part for writer in self.writers]:
@@ -350,7 +366,7 @@ class Round:
 
     def chaos(self):
         faults = [self.kill] * 8 + [self.torn_output, self.torn_commands] * 3 + [self.pause] * 4 + \
-            [self.full_disk] * 3 + [self.end_politely, self.foreign] * 2 + [self.kill_all]
+            [self.full_disk] * 3 + [self.end_politely, self.foreign, self.lost_state] * 2 + [self.kill_all]
         deadline = time.monotonic() + self.seconds
         while time.monotonic() < deadline:
             self.ending.wait(self.rng.random() * 0.12)  # the load goes on meanwhile

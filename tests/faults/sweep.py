@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Every call that can fail fails once, and every one is a place to die: calc-submit, calc-handle and
-calc-project under strace, each point followed by a run without faults and a comparison with the oracle.
+"""Every call that can fail fails once, and every one is a place to die: calc-submit, calc-handle (without a
+state, and with one: resume) and calc-project under strace, each point followed by a run without faults and a
+comparison with the oracle.
 
-    sweep.py [--every N] [TOOL...]    (--every N: only each Nth point)
+    sweep.py [--every N] [SCENE...]    (--every N: only each Nth point)
 
 A tool whose call failed ends with 74 and says why, or has done all that it should (some calls may fail).
 """
@@ -69,6 +70,27 @@ class Handle(Scene):
             run(self.argv)
         for name, text in self.expected.items():
             first_difference(name, pathlib.Path(name).read_bytes(), "the whole " + name, text)
+
+
+class Resume(Handle):
+    """From a state, with outputs that go on behind it; one of them differs there."""
+
+    def __init__(self, whole, before):
+        super().__init__(whole, before)
+        commands = (whole / "commands").read_bytes()
+        for name in self.expected:
+            (before / name).unlink()
+        os.chdir(before)
+        (before / "commands").write_bytes(commands[:len(commands) // 2].rpartition(b"\n")[0] + b"\n")
+        run(self.argv)
+        size = (before / "events").stat().st_size
+        (before / "events").write_bytes(self.expected["events"][:size + 9000] + b"\0" * 3000 + b"\n" + TORN)
+        (before / "commands").write_bytes(commands)
+
+    def judge(self, status):
+        super().judge(status)
+        run(self.argv)  # the state is one to go on from
+        super().judge(0)
 
 
 class Project(Scene):
@@ -143,7 +165,7 @@ def try_point(scene, option, kills):
 
 
 def main():
-    scenes = {"calc-submit": Submit, "calc-handle": Handle, "calc-project": Project}
+    scenes = {"calc-submit": Submit, "calc-handle": Handle, "resume": Resume, "calc-project": Project}
     options = argparse.ArgumentParser(description="a fault at every call, then the oracle")
     options.add_argument("--every", type=int, default=1)
     options.add_argument("tool", nargs="*", default=list(scenes))

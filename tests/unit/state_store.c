@@ -5,7 +5,8 @@
 #include "base/lines.h"
 #include "random.h"
 #include "scratch.h"
-#include "store/state.h"
+#include "store/db.h"
+#include "store/state_read.h"
 #include "tap.h"
 
 static struct random dice = {42};
@@ -188,7 +189,7 @@ static void what_no_checkpoint_has_is_gone(void)
            outcome.reason == REASON_NONE,
        "what no checkpoint has is derived again");
     position = (struct state_position){.begun = true, .partitions = 4, .first = 1, .last = 2,
-                                       .next = 3, .ends = {5, 6}};
+                                       .next = 3, .ends = {5, 6}, .durable = {7, 8}};
     state_digest("a", 1, &position.first_digest);
     state_digest("b", 1, &position.last_digest);
     ok(state_checkpoint(&state, &position, SIZE_MAX, &error) == 0, "a checkpoint is written");
@@ -196,7 +197,8 @@ static void what_no_checkpoint_has_is_gone(void)
     state_init(&state);
     state_open(&state, "other", &read, &error);
     ok(read.begun && read.partitions == 4 && read.first == 1 && read.last == 2 && read.next == 3 &&
-           read.ends[0] == 5 && read.ends[1] == 6 &&
+           read.ends[0] == 5 && read.ends[1] == 6 && read.durable[0] == 7 &&
+           read.durable[1] == 8 &&
            id_equal(&read.first_digest, &position.first_digest) &&
            id_equal(&read.last_digest, &position.last_digest),
        "the position is read as it was written");
@@ -262,6 +264,113 @@ static void what_is_no_store_is_refused(void)
     state_release(&state);
 }
 
+/* What is written to the store is read from it by whoever only looks. */
+static void a_state_is_read_by_others(void)
+{
+    static const char *const lines[] = {
+        "{\"action\":\"CreateValue\",\"id\":\"0193a000-0000-7000-8000-000000000002\",\"data\":"
+        "{\"value_id\":\"0193b000-0000-7000-8000-000000000002\",\"value\":2.5},\"actor\":\"ann\"}",
+        "{\"action\":\"UpdateValue\",\"id\":\"0193a000-0000-7000-8000-000000000001\",\"data\":"
+        "{\"value_id\":\"0193b000-0000-7000-8000-000000000002\",\"operation\":\"ADD\",\"value\":1.0}}",
+        "{\"action\":\"UpdateValue\",\"id\":\"0193a000-0000-7000-8000-000000000003\",\"data\":"
+        "{\"value_id\":\"0193b000-0000-7000-8000-000000000001\",\"operation\":\"ADD\",\"value\":1.0}}"};
+    struct state_position position = {.begun = true, .next = 77}, read_position;
+    struct buffer out = {0};
+    struct state_read *read;
+    struct value value;
+    struct actor owner;
+    struct error error = {0};
+    struct state state;
+    struct body body;
+    struct id id, command;
+    char text[ID_TEXT];
+
+    state_init(&state);
+    ok(state_read_open("nowhere", &read, &read_position, &error) < 0 && error.status == EX_IOERR,
+       "a state that isn't there can't be read");
+    state_open(&state, "read", &read_position, &error);
+    for (size_t i = 0; i < 3; i++)
+        write_outcome(&state, lines[i], strlen(lines[i]), &out);
+    state_checkpoint(&state, &position, 0, &error);
+    ok(state_read_open("read", &read, &read_position, &error) == 0 && read_position.next == 77,
+       "a state is opened for reading while its handler has it: %s", error.text);
+    ok(state_read_value(read, &id, &value, &owner, &error) == 1 && value.version == 0 &&
+           owner.len == 0,
+       "the first value is one that doesn't exist");
+    ok(state_read_value(read, &id, &value, &owner, &error) == 1 && value.version == 2 &&
+           value.number == 3.5 && owner.len == 3,
+       "the second one has its version, its number and its owner");
+    id_write(&id, text);
+    ok(memcmp(text, "0193b000-0000-7000-8000-000000000002", 36) == 0, "and its id");
+    ok(state_read_value(read, &id, &value, &owner, &error) == 0, "there is no third one");
+    ok(state_read_command(read, &id, &command, &body, &error) == 1 &&
+           state_read_command(read, &id, &command, &body, &error) == 1 &&
+           command.bytes[15] == 1 && id.bytes[15] == 2 &&
+           state_read_command(read, &id, &command, &body, &error) == 1 && command.bytes[15] == 2 &&
+           state_read_find_command(read, &id, &command, &body, &error) == 1 &&
+           state_read_find_value(read, &id, &value, &owner, &error) == 1 && value.version == 2 &&
+           state_read_find_value(read, &command, &value, &owner, &error) == 0 &&
+           state_read_find_command(read, &command, &id, &body, &error) == 0 &&
+           state_read_command(read, &id, &command, &body, &error) == 0,
+       "the commands are read by value and id, and found");
+    state_read_close(read);
+    buffer_release(&out);
+    state_release(&state);
+}
+
+/* Writes a format's number, and a position as format 1 had it, into a store. */
+static void write_format(const char *folder, unsigned char format, bool position)
+{
+    static const char *const tables[] = {"meta", "values", "commands", NULL};
+    unsigned char number[8] = {0, 0, 0, 0, 0, 0, 0, format}, old[81] = {1};
+    struct error error = {0};
+    struct db_txn *txn;
+    struct db *db;
+
+    old[8] = 4;   /* partitions */
+    old[32] = 9;  /* next */
+    old[72] = 17; /* ends */
+    old[80] = 18;
+    if (db_open(folder, tables, true, &db, &error) < 0 || db_begin(db, true, &txn, &error) < 0)
+        return;
+    db_put(txn, 0, "format", 6, number, sizeof number, &error);
+    if (position)
+        db_put(txn, 0, "position", 8, old, sizeof old, &error);
+    db_commit(txn, &error);
+    db_close(db);
+}
+
+static void older_formats_are_taken_over(void)
+{
+    struct state_position position;
+    struct state_read *read;
+    struct error error = {0};
+    struct state state;
+
+    state_init(&state);
+    state_open(&state, "old", &position, &error);
+    state_release(&state);
+    write_format("old", 1, true);
+    ok(state_read_open("old", &read, &position, &error) == 0 && position.next == 9,
+       "a state of format 1 can be read");
+    state_read_close(read);
+    for (int i = 0; i < 2; i++) {
+        state_init(&state);
+        ok(state_open(&state, "old", &position, &error) == 0 && position.begun &&
+               position.partitions == 4 && position.next == 9 && position.ends[0] == 17 &&
+               position.ends[1] == 18 && position.durable[0] == 17 && position.durable[1] == 18,
+           "a state of format 1 is taken over, its ends being durable: %s", error.text);
+        state_release(&state);
+    }
+    write_format("old", 3, false);
+    state_init(&state);
+    ok(state_open(&state, "old", &position, &error) < 0 && error.status == EX_DATAERR,
+       "one of a newer format is refused: %s", error.text);
+    state_release(&state);
+    ok(state_read_open("old", &read, &position, &error) < 0 && error.status == EX_DATAERR,
+       "by who only reads, too: %s", error.text);
+}
+
 int main(void)
 {
     scratch_enter();
@@ -270,5 +379,7 @@ int main(void)
     what_no_checkpoint_has_is_gone();
     misplaced_commands_change_nothing();
     what_is_no_store_is_refused();
+    a_state_is_read_by_others();
+    older_formats_are_taken_over();
     return tap_done();
 }
