@@ -4,8 +4,13 @@
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/folder.h"
 
 /* Address space is what a larger map costs, not disk. It always reaches this far beyond what is
  * used: more than a batch of 65,536 records takes, each of which may copy three leaf pages. */
@@ -56,22 +61,76 @@ static int open_tables(struct db *db, const char *const *tables, bool write, str
     return code ? failed(code, "can't commit", error) : 0;
 }
 
-int db_open(const char *folder, const char *const *tables, bool write, struct db **out,
-            struct error *error)
+static int open_env(struct db *db, const char *path, unsigned flags)
 {
-    struct db *db = calloc(1, sizeof *db);
-    int code, cleared;
+    int code = mdb_env_create(&db->env);
 
-    if (!db)
-        return error_memory(error);
-    pthread_rwlock_init(&db->remap, NULL);
-    code = mdb_env_create(&db->env);
     if (!code)
         code = mdb_env_set_maxreaders(db->env, 4096);
     if (!code)
         code = mdb_env_set_maxdbs(db->env, DB_TABLES);
     if (!code)
-        code = mdb_env_open(db->env, folder, (write ? 0 : MDB_RDONLY) | MDB_NOTLS, 0666);
+        code = mdb_env_open(db->env, path, flags | MDB_NOTLS, 0666);
+    return code;
+}
+
+/* A new file gets its name when it is durable: of one that a power loss left half written LMDB says
+ * that it is no database. */
+static int make_file(const char *folder, const char *const *tables, struct error *error)
+{
+    char name[4096], temporary[4096];
+    struct db db = {0};
+    int code, result;
+
+    if ((size_t)snprintf(name, sizeof name, "%s/data.mdb", folder) >= sizeof name)
+        return error_set(error, EX_IOERR, "%s: name too long", folder);
+    if (access(name, F_OK) == 0)
+        return 0;
+    snprintf(temporary, sizeof temporary, "%s/new.mdb", folder);
+    unlink(temporary);
+    code = open_env(&db, temporary, MDB_NOSUBDIR | MDB_NOLOCK);
+    result = code ? failed_open(code, temporary, error) : open_tables(&db, tables, true, error);
+    if (db.env)
+        mdb_env_close(db.env);
+    if (result == 0 && (rename(temporary, name) < 0 || folder_sync(folder) < 0))
+        return error_errno(error, EX_IOERR, "can't make %s", name);
+    return result;
+}
+
+/* Who reads a page behind the file's end through the map dies of SIGBUS. LMDB writes every page up to
+ * the last one that it took, but for some that a deletion freed again at once: we delete nothing. */
+static int check_size(struct db *db, const char *folder, struct error *error)
+{
+    struct stat status;
+    MDB_envinfo info;
+    MDB_stat stat;
+    int fd;
+
+    mdb_env_info(db->env, &info);
+    mdb_env_stat(db->env, &stat);
+    mdb_env_get_fd(db->env, &fd);
+    if (fstat(fd, &status) < 0)
+        return error_errno(error, EX_IOERR, "%s", folder);
+    if ((uint64_t)status.st_size >= ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize)
+        return 0;
+    return error_set(error, EX_DATAERR, "%s/data.mdb is damaged: it has %llu bytes, but %llu pages",
+                     folder, (unsigned long long)status.st_size,
+                     (unsigned long long)info.me_last_pgno + 1);
+}
+
+int db_open(const char *folder, const char *const *tables, bool write, struct db **out,
+            struct error *error)
+{
+    struct db *db;
+    int code, cleared;
+
+    if (write && make_file(folder, tables, error) < 0)
+        return -1;
+    db = calloc(1, sizeof *db);
+    if (!db)
+        return error_memory(error);
+    pthread_rwlock_init(&db->remap, NULL);
+    code = open_env(db, folder, write ? 0 : MDB_RDONLY);
     if (!code)
         code = mdb_reader_check(db->env, &cleared);
     if (code == EACCES && !write)
@@ -80,7 +139,7 @@ int db_open(const char *folder, const char *const *tables, bool write, struct db
                   "readers register", folder);
     else if (code)
         failed_open(code, folder, error);
-    else if (open_tables(db, tables, write, error) == 0) {
+    else if (check_size(db, folder, error) == 0 && open_tables(db, tables, write, error) == 0) {
         *out = db;
         return 0;
     }
