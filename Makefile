@@ -2,7 +2,8 @@
 # make run        everything on one machine, on port 3030 (PORT=, DATA=, KAFKA=1: on topics)
 # make check      all tests, with what they need installed first (STRICT=1: a skip is a failure)
 # make bench      measurements beside their yardsticks
-# make soak       the long form of the fault loops;  make fuzz: 60 s a fuzzer
+# make soak       the long forms of the fault loops: kill -9, losses of power, a fault at every call
+# make fuzz       60 s a fuzzer
 # make lint       compilers, shells, manual pages, and which room includes which
 # make install    DESTDIR=, PREFIX=/usr/local
 # make clean
@@ -55,6 +56,9 @@ bench: all
 	./tests/bench/run
 soak: all
 	./tests/faults/soak.py --rounds 200
+	./tests/faults/reader.py --rounds 1000
+	./tests/faults/power.py --tries 8
+	./tests/faults/sweep.py
 	./tests/faults/kafka.py --rounds 20
 fuzz:
 	./tests/fuzz/run 60
