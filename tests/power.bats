@@ -67,3 +67,28 @@ make_all() {
         done
     done
 }
+
+@test "a view and a state whose pages are zeros, or all ones, are refused when they are read" {
+    make_all
+    calc-submit -o commands create 1 >acks.1
+    cp events events.before
+    local data pages byte
+    for data in view/1/data.mdb "$(find events.state -name data.mdb)"; do
+        cp "$data" whole
+        pages=$(($(stat -c %s whole) / 4096 - 2))
+        for byte in '\000' '\377'; do
+            {
+                head -c 8192 whole
+                head -c $((pages * 4096)) /dev/zero | tr '\000' "$byte"
+            } >"$data"
+            if [ "$data" = view/1/data.mdb ]; then
+                status_of 65 calc-get --view view --all 2>errors
+            else
+                status_of 65 calc-handle -i commands -o events -r rejections 2>errors
+            fi
+            [ -s errors ]
+        done
+        cp whole "$data"
+    done
+    cmp events events.before
+}

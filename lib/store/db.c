@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <lmdb.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/diag.h"
 #include "base/folder.h"
 
 /* Address space is what a larger map costs, not disk. It always reaches this far beyond what is
@@ -29,18 +31,54 @@ struct db_txn {
 
 static int failed(int code, const char *what, struct error *error)
 {
-    return error_set(error, code == MDB_READERS_FULL ? EX_TEMPFAIL : EX_IOERR, "%s: %s", what,
-                     mdb_strerror(code));
+    bool damaged = code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND;
+
+    return error_set(error,
+                     code == MDB_READERS_FULL ? EX_TEMPFAIL
+                     : damaged                ? EX_DATAERR
+                                              : EX_IOERR,
+                     "%s: %s", what, mdb_strerror(code));
+}
+
+/* LMDB found a page that contradicts itself, and would abort: from here nothing can be returned. */
+static void assertion_failed(MDB_env *env, const char *what)
+{
+    const char *path = "a database";
+
+    mdb_env_get_path(env, &path);
+    diag_error("%s is damaged: %s", path, what);
+    _exit(EX_DATAERR);
 }
 
 /* When it is opened, a file may turn out to be no database, or a damaged one. */
 static int failed_open(int code, const char *what, struct error *error)
 {
     failed(code, what, error);
-    if (code == MDB_CORRUPTED || code == MDB_INVALID || code == MDB_VERSION_MISMATCH ||
-        code == MDB_PAGE_NOTFOUND || code == MDB_NOTFOUND || code == MDB_INCOMPATIBLE)
+    if (code == MDB_INVALID || code == MDB_VERSION_MISMATCH || code == MDB_NOTFOUND ||
+        code == MDB_INCOMPATIBLE)
         error->status = EX_DATAERR;
     return -1;
+}
+
+/* The same, found by the processor: what a page says leads behind the end of the file. No other files
+ * than databases are mapped to be read here. */
+static void beyond_file(int signal)
+{
+    static const char text[] = ": a database is damaged: a page leads beyond its file\n";
+    const char *name = program_invocation_short_name;
+
+    (void)signal;
+    if (write(STDERR_FILENO, name, strlen(name)) < 0 ||
+        write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        _exit(EX_DATAERR); /* which it does anyway */
+    _exit(EX_DATAERR);
+}
+
+static void watch_bus(void)
+{
+    struct sigaction action = {.sa_handler = beyond_file};
+
+    sigaction(SIGBUS, &action, NULL);
 }
 
 static int open_tables(struct db *db, const char *const *tables, bool write, struct error *error)
@@ -63,8 +101,12 @@ static int open_tables(struct db *db, const char *const *tables, bool write, str
 
 static int open_env(struct db *db, const char *path, unsigned flags)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int code = mdb_env_create(&db->env);
 
+    pthread_once(&once, watch_bus);
+    if (!code)
+        code = mdb_env_set_assert(db->env, assertion_failed);
     if (!code)
         code = mdb_env_set_maxreaders(db->env, 4096);
     if (!code)
