@@ -98,6 +98,12 @@ def check(acks):
     return events.count(b"\n") + rejections.count(b"\n")
 
 
+def sees(reader, number, command_id):
+    if reader.process.poll() is not None:
+        reader.check(reader.process.returncode, ())  # nothing ended it but what it saw
+    return command_id in tail(f"seen.{number}")
+
+
 def follow(options, stats):
     run(tool("calc-submit", "-o", "commands", "create", "1"))
     readers = [Part(f"reader{number}", tool("calc-handle", "-f", "-i", "commands")) for number in range(READERS)]
@@ -116,7 +122,7 @@ def follow(options, stats):
         pathlib.Path("last").write_bytes(run(tool("calc-submit", "-o", "commands", "create", "1")))
         last = read_acks("last")
         for number in range(READERS):
-            until(f"reader {number} sees the last record", lambda number=number: tail(f"seen.{number}").find(last[0][0]) >= 0)
+            until(f"reader {number} sees the last record", lambda number=number: sees(readers[number], number, last[0][0]))
         for reader in readers:
             reader.end()
     finally:
