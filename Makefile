@@ -2,7 +2,8 @@
 # make run        everything on one machine, on port 3030 (PORT=, DATA=, KAFKA=1: on topics)
 # make check      all tests, with what they need installed first (STRICT=1: a skip is a failure)
 # make bench      measurements beside their yardsticks
-# make soak       the long form of the fault loops;  make fuzz: 60 s a fuzzer
+# make soak       the long forms of the fault loops: kill -9, losses of power, a fault at every call
+# make fuzz       60 s a fuzzer
 # make lint       compilers, shells, manual pages, and which room includes which
 # make install    DESTDIR=, PREFIX=/usr/local
 # make clean
@@ -45,6 +46,9 @@ $(TOOLS:%=$B/bin/%): $B/bin/%: $$(addprefix $B/,$$(addsuffix .o,$$(basename $$(w
 
 $(UNITS): $B/tests/unit/%: $B/tests/unit/%.o $B/libcalc.a
 	$(LINK) $^ $(LIBS)
+# its test lets every allocation fail in turn
+$B/tests/unit/memory: $B/cmd/calc-submit/input.o
+$B/tests/unit/memory: LINK += $(foreach f,malloc calloc realloc free,-Wl,--wrap=$f)
 
 run check:
 	./scripts/$@
@@ -53,6 +57,9 @@ bench: all
 soak: tests
 	./$B/tests/unit/view_wake 100000
 	./tests/faults/soak.py --rounds 200
+	./tests/faults/reader.py --rounds 1000
+	./tests/faults/power.py --tries 8
+	./tests/faults/sweep.py
 	./tests/faults/kafka.py --rounds 20
 fuzz:
 	./tests/fuzz/run 60

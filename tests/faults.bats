@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What kill -9, torn tails, full disks and pauses leave behind. The long forms are faults/soak.py (make soak)
-# and faults/sweep.py.
+# What kill -9, torn tails, full disks and pauses leave behind. The long forms are faults/soak.py,
+# faults/reader.py and faults/sweep.py (make soak).
 
 # shellcheck disable=SC2030,SC2031 # each test is a subshell, and its variables are its own
 bats_require_minimum_version 1.5.0
@@ -159,6 +159,10 @@ submit_on_full_disk() {
     grep '^{' printed.rejections | cmp - rejections
 }
 
+@test "readers see what is in the log at the end, whatever becomes of its writers" {
+    "$faults/reader.py" --rounds 60 --seed 3
+}
+
 @test "64 writers at once lose nothing" {
     local writer writers=()
     for writer in $(seq 64); do
@@ -184,5 +188,5 @@ submit_on_full_disk() {
 
 @test "a failing or fatal call of a tool leaves nothing that a restart doesn't mend" {
     needs strace
-    "$faults/sweep.py" --every 32
+    "$faults/sweep.py" --every 80
 }

@@ -21,7 +21,7 @@ char *buffer_grow(struct buffer *buffer, size_t more);
  * caller adds what it wrote to `len`. */
 static inline char *buffer_reserve(struct buffer *buffer, size_t more)
 {
-    return more <= buffer->cap - buffer->len && !buffer->failed ? buffer->data + buffer->len
+    return more < buffer->cap - buffer->len && !buffer->failed ? buffer->data + buffer->len
                                                                 : buffer_grow(buffer, more);
 }
 

@@ -31,8 +31,8 @@ static bool within_limits(const char *text, size_t len)
     return true;
 }
 
-/* jansson reports memory that ran out in its parser as some error of the text. A wrong "malformed"
- * would be for ever, so its allocations are watched. */
+/* jansson reports memory that ran out in its parser as some error of the text, or not at all: a member
+ * is missing then. A wrong "malformed" would be for ever, so its allocations are watched. */
 static _Thread_local bool out_of_memory;
 
 static void *watched_malloc(size_t size)
@@ -66,11 +66,13 @@ struct json *json_parse_object(const char *text, size_t len, struct error *error
     out_of_memory = false;
     /* whole numbers as doubles: of any length, and -0 keeps its sign */
     root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &reason);
+    if (out_of_memory) { /* even if there is a root: it may lack members */
+        json_decref(root);
+        error_memory(error);
+        return NULL;
+    }
     if (!root) {
-        if (out_of_memory)
-            error_memory(error);
-        else
-            error_set(error, EX_DATAERR, "not JSON: %s (column %d)", reason.text, reason.column);
+        error_set(error, EX_DATAERR, "not JSON: %s (column %d)", reason.text, reason.column);
         return NULL;
     }
     if (!json_is_object(root)) {

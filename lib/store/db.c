@@ -3,11 +3,16 @@
 #include <errno.h>
 #include <lmdb.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/diag.h"
+#include "base/folder.h"
 
 /* Address space is what a larger map costs, not disk. It always reaches this far beyond what is
  * used: more than a batch of 1,048,576 records takes, each of which may copy three leaf pages. */
@@ -38,14 +43,45 @@ static int failed(int code, const char *what, struct error *error)
     return error_set(error, status, "%s: %s", what, mdb_strerror(code));
 }
 
+/* LMDB found a page that contradicts itself, and would abort: from here nothing can be returned. */
+static void assertion_failed(MDB_env *env, const char *what)
+{
+    const char *path = "a database";
+
+    mdb_env_get_path(env, &path);
+    diag_error("%s is damaged: %s", path, what);
+    _exit(EX_DATAERR);
+}
+
 /* When it is opened, a file may turn out to be no database, or a damaged one. */
 static int failed_open(int code, const char *what, struct error *error)
 {
     failed(code, what, error);
-    if (code == MDB_CORRUPTED || code == MDB_INVALID || code == MDB_VERSION_MISMATCH ||
-        code == MDB_PAGE_NOTFOUND || code == MDB_NOTFOUND || code == MDB_INCOMPATIBLE)
+    if (code == MDB_INVALID || code == MDB_VERSION_MISMATCH || code == MDB_NOTFOUND ||
+        code == MDB_INCOMPATIBLE)
         error->status = EX_DATAERR;
     return -1;
+}
+
+/* The same, found by the processor: what a page says leads behind the end of the file. No other files
+ * than databases are mapped to be read here. */
+static void beyond_file(int signal)
+{
+    static const char text[] = ": a database is damaged: a page leads beyond its file\n";
+    const char *name = program_invocation_short_name;
+
+    (void)signal;
+    if (write(STDERR_FILENO, name, strlen(name)) < 0 ||
+        write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        _exit(EX_DATAERR); /* which it does anyway */
+    _exit(EX_DATAERR);
+}
+
+static void watch_bus(void)
+{
+    struct sigaction action = {.sa_handler = beyond_file};
+
+    sigaction(SIGBUS, &action, NULL);
 }
 
 static int open_tables(struct db *db, const char *const *tables, bool write, struct error *error)
@@ -66,6 +102,67 @@ static int open_tables(struct db *db, const char *const *tables, bool write, str
     return code ? failed(code, "can't commit", error) : 0;
 }
 
+static int open_env(struct db *db, const char *path, unsigned flags)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    int code = mdb_env_create(&db->env);
+
+    pthread_once(&once, watch_bus);
+    if (!code)
+        code = mdb_env_set_assert(db->env, assertion_failed);
+    if (!code)
+        code = mdb_env_set_maxreaders(db->env, 4096);
+    if (!code)
+        code = mdb_env_set_maxdbs(db->env, DB_TABLES);
+    if (!code)
+        code = mdb_env_open(db->env, path, flags | MDB_NOTLS, 0666);
+    return code;
+}
+
+/* A new file gets its name when it is durable: of one that a power loss left half written LMDB says
+ * that it is no database. */
+static int make_file(const char *folder, const char *const *tables, struct error *error)
+{
+    char name[4096], temporary[4096];
+    struct db db = {0};
+    int code, result;
+
+    if ((size_t)snprintf(name, sizeof name, "%s/data.mdb", folder) >= sizeof name)
+        return error_set(error, EX_IOERR, "%s: name too long", folder);
+    if (access(name, F_OK) == 0)
+        return 0;
+    snprintf(temporary, sizeof temporary, "%s/new.mdb", folder);
+    unlink(temporary);
+    code = open_env(&db, temporary, MDB_NOSUBDIR | MDB_NOLOCK);
+    result = code ? failed_open(code, temporary, error) : open_tables(&db, tables, true, error);
+    if (db.env)
+        mdb_env_close(db.env);
+    if (result == 0 && (rename(temporary, name) < 0 || folder_sync(folder) < 0))
+        return error_errno(error, EX_IOERR, "can't make %s", name);
+    return result;
+}
+
+/* Who reads a page behind the file's end through the map dies of SIGBUS. LMDB writes every page up to
+ * the last one that it took, but for some that a deletion freed again at once: we delete nothing. */
+static int check_size(struct db *db, const char *folder, struct error *error)
+{
+    struct stat status;
+    MDB_envinfo info;
+    MDB_stat stat;
+    int fd;
+
+    mdb_env_info(db->env, &info);
+    mdb_env_stat(db->env, &stat);
+    mdb_env_get_fd(db->env, &fd);
+    if (fstat(fd, &status) < 0)
+        return error_errno(error, EX_IOERR, "%s", folder);
+    if ((uint64_t)status.st_size >= ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize)
+        return 0;
+    return error_set(error, EX_DATAERR, "%s/data.mdb is damaged: it has %llu bytes, but %llu pages",
+                     folder, (unsigned long long)status.st_size,
+                     (unsigned long long)info.me_last_pgno + 1);
+}
+
 static int open_with(const char *folder, const char *const *tables, unsigned flags,
                      struct db **out, struct error *error)
 {
@@ -76,13 +173,7 @@ static int open_with(const char *folder, const char *const *tables, unsigned fla
     if (!db)
         return error_memory(error);
     pthread_rwlock_init(&db->remap, NULL);
-    code = mdb_env_create(&db->env);
-    if (!code)
-        code = mdb_env_set_maxreaders(db->env, 4096);
-    if (!code)
-        code = mdb_env_set_maxdbs(db->env, DB_TABLES);
-    if (!code)
-        code = mdb_env_open(db->env, folder, flags | MDB_NOTLS, 0666);
+    code = open_env(db, folder, flags);
     if (!code)
         code = mdb_reader_check(db->env, &cleared);
     if (code == EACCES && !write)
@@ -91,7 +182,7 @@ static int open_with(const char *folder, const char *const *tables, unsigned fla
                   "readers register", folder);
     else if (code)
         failed_open(code, folder, error);
-    else if (open_tables(db, tables, write, error) == 0) {
+    else if (check_size(db, folder, error) == 0 && open_tables(db, tables, write, error) == 0) {
         *out = db;
         return 0;
     }
@@ -102,6 +193,8 @@ static int open_with(const char *folder, const char *const *tables, unsigned fla
 int db_open(const char *folder, const char *const *tables, bool write, struct db **db,
             struct error *error)
 {
+    if (write && make_file(folder, tables, error) < 0)
+        return -1;
     return open_with(folder, tables, write ? 0 : MDB_RDONLY, db, error);
 }
 

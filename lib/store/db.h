@@ -23,8 +23,9 @@ struct db_bytes {
 };
 
 /* Opens the database in a folder that exists; `tables` are the names of its tables, ended by NULL.
- * With `write` it and its tables are made if need be. EX_IOERR, or EX_DATAERR for a file that is no
- * database. */
+ * With `write` it and its tables are made if need be, durably. EX_IOERR, or EX_DATAERR for a file
+ * that is no database, or shorter than it says. Damage that shows only when a page is read is EX_DATAERR
+ * from what reads it; where LMDB would abort, or die of SIGBUS, the process says so and exits with it. */
 int db_open(const char *folder, const char *const *tables, bool write, struct db **db,
             struct error *error);
 void db_close(struct db *db);

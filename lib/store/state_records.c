@@ -16,6 +16,8 @@
  * rejections_end: the ends were durable. */
 #include "store/state_records.h"
 
+#include <math.h>
+
 #include "base/bytes.h"
 
 enum { STATE_FORMAT = 2, VALUE_FIXED = 16, POSITION_BYTES = 145, POSITION_BYTES_1 = 81 };
@@ -24,7 +26,7 @@ const char *const state_tables[] = {"meta", "values", "commands", NULL};
 
 static int damaged(const char *table, struct error *error)
 {
-    return error_set(error, EX_DATAERR, "the state is damaged: a record in %s has a wrong size",
+    return error_set(error, EX_DATAERR, "the state is damaged: a record in %s isn't as it has to be",
                      table);
 }
 
@@ -51,7 +53,7 @@ int state_value_decode(const struct db_bytes *found, struct value *value, struct
         return damaged("values", error);
     at = get_u64(found->data, &value->version);
     get_double(at, &value->number);
-    return 0;
+    return isfinite(value->number) ? 0 : damaged("values", error);
 }
 
 int state_body_decode(const struct db_bytes *found, struct body *body, struct error *error)

@@ -67,6 +67,7 @@ static void test_failure(void)
 {
     struct buffer buffer = {0};
 
+    ok(buffer_reserve(&buffer, 0) && !buffer.failed, "no room in an empty buffer is no failure");
     buffer_append_text(&buffer, "kept");
     ok(!buffer_reserve(&buffer, SIZE_MAX / 2) && buffer.failed, "too much is no memory");
     buffer_append_text(&buffer, "lost");

@@ -143,7 +143,7 @@ static void test_random(void)
     int bad = 0;
     bool good;
 
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0, count = often(20000); i < count; i++) {
         struct command command, back;
         struct buffer out = {0};
         const char *problem;
@@ -166,7 +166,7 @@ static void test_mutated(void)
     int bad = 0, commands = 0, others = 0;
     char line[4096];
 
-    for (int i = 0; i < 60000; i++) {
+    for (int i = 0, count = often(60000); i < count; i++) {
         struct command command;
         struct buffer out = {0};
         const char *problem;
@@ -184,7 +184,7 @@ static void test_mutated(void)
         others += !good;
     }
     ok(!bad, "60,000 lines changed at random are the same to the scanner and to JSON");
-    ok(commands > 5000 && others > 5000, "of which %d are commands and %d are not", commands,
+    ok(commands > often(5000) && others > often(5000), "of which %d are commands and %d are not", commands,
        others);
 }
 

@@ -32,7 +32,7 @@ static void test_reading(void)
     int good = 0, broken = 0, every = 0;
     struct id id;
 
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0, count = often(100000); i < count; i++) {
         random_id(&random, &id);
         if (i % 2)
             uuid_unparse_upper(id.bytes, text);
@@ -73,7 +73,7 @@ static void test_writing(void)
     struct id id, back;
     int bad = 0;
 
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0, count = often(100000); i < count; i++) {
         random_id(&random, &id);
         uuid_unparse_lower(id.bytes, text);
         bad += wrong(strcmp(spelled(&id), text) == 0, "%s, not %s", spelled(&id), text);

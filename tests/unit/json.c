@@ -315,7 +315,7 @@ static void test_round_trip(void)
     struct random random = {1};
     int bad = 0;
 
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0, count = often(20000); i < count; i++) {
         struct buffer text = {0}, out = {0};
         struct error error;
         struct json *object;

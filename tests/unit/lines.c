@@ -33,7 +33,7 @@ static void test_random(size_t cap, size_t chunk, bool rewind, const char *sente
     char *data = malloc(cap);
     int bad = 0;
 
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0, count = often(150); i < count; i++) {
         size_t len = make_bytes(&random, data, cap);
         const char *problem =
             model_disagrees(data, len, chunk, rewind, random_below(&random, 2) * 12345, &random);

@@ -10,7 +10,7 @@
 static inline bool model_blank(const char *data, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (!memchr(" \t\r", data[i], 3))
+        if (data[i] != ' ' && data[i] != '\t' && data[i] != '\r')
             return false;
     return true;
 }

@@ -97,17 +97,17 @@ static void test_writing(void)
     ok(!bad, "so have powers of ten and their neighbours");
 
     bad = 0;
-    for (int i = 0; i < 20000; i++)
+    for (int i = 0, count = often(20000); i < count; i++)
         bad += check(ldexp((double)random_below(&random, UINT64_C(1) << (1 + i % 52)), -1074));
     ok(!bad, "so have subnormal numbers");
 
     bad = 0;
-    for (int i = 0; i < 100000; i++)
+    for (int i = 0, count = often(100000); i < count; i++)
         bad += check(random_double(&random));
     ok(!bad, "so have 100,000 numbers of random bits");
 
     bad = 0;
-    for (int i = 0; i < 50000; i++) {
+    for (int i = 0, count = often(50000); i < count; i++) {
         bad += check((double)random_below(&random, UINT64_C(1) << (1 + i % 63)));
         bad += check((double)random_below(&random, 1000000) / 1000);
     }
@@ -150,7 +150,7 @@ static void test_reading(void)
     char text[256];
     int bad = 0;
 
-    for (int i = 0; i < 300000; i++) {
+    for (int i = 0, count = often(300000); i < count; i++) {
         double wanted, got = 0;
         size_t len;
         make_token(&random, text);

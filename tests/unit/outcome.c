@@ -86,7 +86,7 @@ static void test_events(void)
     int bad = 0, changed = 0, events = 0, others = 0;
     char line[4096];
 
-    for (int i = 0; i < 40000; i++) {
+    for (int i = 0, count = often(40000); i < count; i++) {
         struct outcome event, back;
         struct buffer out = {0};
         const char *problem;
@@ -109,7 +109,7 @@ static void test_events(void)
     }
     ok(!bad, "40,000 random events are written and read back, by the scanner as by JSON");
     ok(!changed, "changed at random they are the same to the scanner and to JSON");
-    ok(events > 3000 && others > 3000, "of which %d are events and %d are not", events, others);
+    ok(events > often(3000) && others > often(3000), "of which %d are events and %d are not", events, others);
 }
 
 static void test_rejections(void)
@@ -117,7 +117,7 @@ static void test_rejections(void)
     struct random random = {2};
     int bad = 0;
 
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0, count = often(20000); i < count; i++) {
         struct outcome rejection, back;
         struct buffer out = {0};
         enum reason reason =

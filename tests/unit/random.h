@@ -4,6 +4,7 @@
 #define UNIT_RANDOM_H
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/id.h"
@@ -11,6 +12,15 @@
 struct random {
     uint64_t state; /* not 0 */
 };
+
+/* How often to try what is tried on random input: as often as that, or, with CHECK_SLOW=1 (under a tool
+ * that slows everything down), a hundredth of it. */
+static inline int often(int count)
+{
+    const char *slow = getenv("CHECK_SLOW");
+
+    return slow && *slow == '1' ? count / 100 : count;
+}
 
 static inline uint64_t random_u64(struct random *random)
 {

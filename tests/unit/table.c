@@ -74,11 +74,11 @@ static void test_model(size_t size, int kind)
 
     key_size = size;
     table_init(&table, size, size + PAYLOAD);
-    for (int i = 0; i < 12000; i++) {
+    for (int i = 0, tries = often(12000); i < tries; i++) {
         make_key(&random, kind, key);
         bad += insert(&table, known, &count, key);
     }
-    for (int i = 0; i < 12000; i++) {
+    for (int i = 0, tries = often(12000); i < tries; i++) {
         struct known *there, wanted = {{0}, 0};
         unsigned char *found;
         make_key(&random, kind, wanted.key);
