@@ -40,6 +40,8 @@ static int failed(int code, const char *what, struct error *error)
         status = EX_TEMPFAIL;
     else if (code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND || code == MDB_BAD_TXN)
         status = EX_DATAERR;
+    if (code == EIO) /* which it is for LMDB, too, when the disk took only a part */
+        return error_set(error, status, "%s: no space left on device, or an input/output error", what);
     return error_set(error, status, "%s: %s", what, mdb_strerror(code));
 }
 
@@ -163,6 +165,16 @@ static int check_size(struct db *db, const char *folder, struct error *error)
                      (unsigned long long)info.me_last_pgno + 1);
 }
 
+/* LMDB takes an empty file for a new database, which is made otherwise. */
+static bool is_empty(const char *folder)
+{
+    struct stat status;
+    char name[4096];
+
+    return (size_t)snprintf(name, sizeof name, "%s/data.mdb", folder) < sizeof name &&
+           stat(name, &status) == 0 && status.st_size == 0;
+}
+
 static int open_with(const char *folder, const char *const *tables, unsigned flags,
                      struct db **out, struct error *error)
 {
@@ -170,6 +182,10 @@ static int open_with(const char *folder, const char *const *tables, unsigned fla
     bool write = !(flags & MDB_RDONLY);
     int code, cleared;
 
+    if (is_empty(folder)) {
+        free(db);
+        return error_set(error, EX_DATAERR, "%s/data.mdb is damaged: it is empty", folder);
+    }
     if (!db)
         return error_memory(error);
     pthread_rwlock_init(&db->remap, NULL);
