@@ -3,9 +3,10 @@
 
     soak.py [--rounds N] [--seed S] [--seconds-per-round T]
 
-A round runs several calc-submit writers, calc-cgi with HTTP clients, a handler, a projector, and a handler
-that only prints (it is never killed: what it saw has to be what the log holds at the end). The tools are
-those of CALC_BIN, else of build/bin. If a round fails, its folder is kept and told.
+A round runs several calc-submit writers, calc-cgi with HTTP clients, a handler, a projector, rebuilds of the
+view one after the other, and a handler that only prints (it is never killed: what it saw has to be what the
+log holds at the end). The tools are those of CALC_BIN, else of build/bin. If a round fails, its folder is kept
+and told.
 """
 import argparse
 import collections
@@ -215,6 +216,29 @@ class Client(Worker):
         return answer
 
 
+class Rebuilder(Worker):
+    """calc-project --rebuild, again and again: it switches the view, or is killed, or is told to end."""
+
+    def __init__(self, round_, number):
+        super().__init__(round_, number)
+        self.part = Part("rebuild", tool("calc-project", "--rebuild", "-i", "events", "-r", "rejections",
+                                         "--view", "view"))
+
+    def work(self):
+        self.part.start()
+        fate, moment = self.rng.random(), time.monotonic() + self.rng.random() * 0.5
+        while self.part.process.poll() is None and not self.round.ending.is_set():
+            if fate < 0.6 and time.monotonic() > moment:
+                break
+            self.round.ending.wait(0.005)
+        if fate < 0.4 and self.part.signal(signal.SIGKILL):
+            self.part.wait()
+            self.round.stats["kills of rebuild"] += 1
+            return
+        self.part.end((0, os.EX_TEMPFAIL))
+        self.round.stats["rebuilds that switched"] += self.part.process.returncode == 0
+
+
 class Round:
     def __init__(self, seed, seconds, stats):
         self.seed, self.seconds, self.stats = seed, seconds, stats
@@ -228,7 +252,9 @@ class Round:
                         {"CALC_COMMANDS": "commands", "CALC_VIEW": "view"})
         self.witness = Part("witness", tool("calc-handle", "-f", "-i", "commands"))
         self.services = [self.handler, self.projector, self.cgi]
-        self.workers = [Writer(self, i) for i in range(WRITERS)] + [Client(self, i) for i in range(CLIENTS)]
+        self.rebuilder = Rebuilder(self, 0)
+        self.workers = [Writer(self, i) for i in range(WRITERS)] + [Client(self, i) for i in range(CLIENTS)] + \
+            [self.rebuilder]
         self.writers = [worker for worker in self.workers if isinstance(worker, Writer)]
 
     # what may happen
@@ -254,9 +280,13 @@ class Round:
 
     def end_politely(self):
         part = self.rng.choice(self.services)
-        part.end((0, os.EX_IOERR) if self.recently_full(part) else (0,))
+        self.end(part)
         self.stats["SIGTERM"] += 1
         part.start()
+
+    def end(self, part):
+        """A projector finds its place taken (75) if a rebuild came first, for as long as that switches."""
+        part.end((0, *[os.EX_IOERR] * self.recently_full(part), *[os.EX_TEMPFAIL] * (part is self.projector)))
 
     def pause(self):
         part = self.rng.choice(self.services + [self.witness, self.rng.choice(self.writers).part])
@@ -285,7 +315,7 @@ class Round:
             return
         part.check(status, (os.EX_IOERR,))
         # LMDB calls a short write an I/O error
-        if not tail(part.name + ".err", 300).rstrip().endswith(("File too large", "Input/output error")):
+        if not tail(part.name + ".err", 300).rstrip().endswith(("File too large", "input/output error")):
             raise Failure(f"{part.name} doesn't say why it ended: {tail(part.name + '.err')}")
         self.stats["full disks met"] += 1
         part.start()
@@ -360,6 +390,9 @@ class Round:
                 raise worker.failure
         for part in self.services + [self.witness]:
             self.revive_full(part)
+            if part is self.projector and part.process.poll() == os.EX_TEMPFAIL:
+                self.stats["projectors that found a rebuild in their place"] += 1
+                part.start()
             if part.process.poll() is not None:
                 raise Failure(f"{part.name} ended by itself, exit status {part.process.poll()}\n"
                               f"{tail(part.name + '.err')}")
@@ -398,7 +431,7 @@ class Round:
         last = acks[-1][0].encode()
         until("the witness prints the last event", lambda: last in pathlib.Path("witness.events").read_bytes()[-1000:])
         for part in self.services + [self.witness]:
-            part.end((0, os.EX_IOERR) if self.recently_full(part) else (0,))
+            self.end(part)
         run(tool("calc-handle", "-i", "commands", "-o", "events", "-r", "rejections"))
         run(tool("calc-project", "-i", "events", "-r", "rejections", "--view", "view"))
         return acks
@@ -434,7 +467,7 @@ class Round:
             self.gate.set()
             for part in self.services + [self.witness]:
                 part.kill()
-            for writer in self.writers:
+            for writer in self.writers + [self.rebuilder]:
                 while writer.is_alive():
                     writer.part.signal(signal.SIGKILL)
                     writer.join(0.05)
