@@ -58,10 +58,10 @@ static void make_view(void)
     require(event_parse(event, sizeof event - 1, &outcome, &error) == 0, "no event");
     require(view_create("view", &view, &error) == 0, error.text);
     require(view_begin(view, &txn, &error) == 0, error.text);
-    require(view_apply_event(txn, &outcome, &error) == 1, error.text);
+    require(view_apply_event(txn, &outcome, 0, 0, &error) == 1, error.text);
     outcome.reason = REASON_FORBIDDEN;
     outcome.parent.bytes[15] = 0xc2;
-    require(view_apply_rejection(txn, &outcome, &error) == 1, error.text);
+    require(view_apply_rejection(txn, &outcome, 0, 0, &error) == 1, error.text);
     require(view_commit(view, txn, &error) == 0, error.text);
     view_close(view);
 }

@@ -10,6 +10,7 @@
 #include "require.h"
 #include "store/state.h"
 #include "store/view.h"
+#include "store/view_cursor.h"
 #include "stream/stream.h"
 
 #define ID(n) "0193a000-0000-7000-8000-0000000000" n
@@ -128,9 +129,9 @@ static void apply(struct view_txn *txn, size_t from, size_t to)
         if (!has_outcome[i])
             continue;
         if (outcomes[i].reason == REASON_NONE)
-            good(view_apply_event(txn, &outcomes[i], &error), &error);
+            good(view_apply_event(txn, &outcomes[i], 0, i, &error), &error);
         else
-            good(view_apply_rejection(txn, &outcomes[i], &error), &error);
+            good(view_apply_rejection(txn, &outcomes[i], 0, i, &error), &error);
     }
     for (int log = 0; log < VIEW_LOGS; log++)
         if (good(view_get_position(txn, log, 0, &position, &error), &error) &&
@@ -157,6 +158,45 @@ static void project(size_t from, size_t to)
     view_close(view);
 }
 
+static void use_past(struct view_txn *txn, const struct id *id)
+{
+    static struct outcome events[VIEW_HISTORY_PAGE];
+    struct error error;
+    uint64_t after = 0;
+    int count = 1;
+
+    for (int pages = 0; count && pages < 10; pages++) {
+        if (!good(view_get_history(txn, id, after, events, &count, &error), &error))
+            break;
+        for (int i = 0; i < count; i++)
+            use_outcome(&events[i]);
+        after = count ? events[count - 1].version : 0;
+    }
+    count = view_get_event(txn, id, 1, events, &error);
+    if (good(count, &error) && count)
+        use_outcome(events);
+    count = view_get_as_of(txn, id, INT64_C(1763895600000000), events, &error);
+    if (good(count, &error) && count)
+        use_outcome(events);
+}
+
+static void use_order(struct view_txn *txn)
+{
+    struct view_cursor cursor = {0};
+    struct view_record record;
+    struct buffer text = {0};
+    struct error error;
+    int result = 0;
+
+    if (good(view_cursor_place(txn, &cursor, &error), &error))
+        for (int i = 0; i < 1000 && good(result = view_cursor_next(txn, &cursor, &record, &error),
+                                         &error) && result; i++)
+            use_outcome(&record.outcome);
+    view_cursor_write(&cursor, &text);
+    buffer_release(&text);
+    view_cursor_release(&cursor);
+}
+
 static void query(void)
 {
     struct view *view;
@@ -181,11 +221,13 @@ static void query(void)
             result = view_get_value(txn, &outcomes[i].value_id, &value, &error);
             if (good(result, &error) && result)
                 use_value(&value);
+            use_past(txn, &outcomes[i].value_id);
             result = view_get_outcome(txn, &outcomes[i].value_id, &outcomes[i].parent, &outcome,
                                       &error);
             if (good(result, &error) && result)
                 use_outcome(&outcome);
         }
+        use_order(txn);
         view_abort(txn);
     }
     view_close(view);
