@@ -630,10 +630,10 @@ refuses() {
     needs perl
     event 1 1 10 1.0 >events
     project
-    perl -pi -e 's/(format\0{7})\x02/$1\x01/g' view/current/data.mdb
+    perl -pi -e 's/(format\0{7})\x03/$1\x02/g' view/current/data.mdb
     run -65 --separate-stderr project
-    [[ $stderr == calc-project:*"format 1"*"knows 2"*"fold it anew"* ]]
-    perl -pi -e 's/(format\0{7})\x01/$1\x63/g' view/current/data.mdb
+    [[ $stderr == calc-project:*"format 2"*"knows 3"*"fold it anew"* ]]
+    perl -pi -e 's/(format\0{7})\x02/$1\x63/g' view/current/data.mdb
     cp view/current/data.mdb before
     run -65 --separate-stderr project
     [[ $stderr == calc-project:*format*99* ]]

@@ -37,7 +37,9 @@ static const char help[] =
     "default one. A position is an offset, in a topic PARTITION:OFFSET.\n"
     "See calc-project(1), calc-formats(5), calc-kafka(7).\n";
 
-enum { BATCH_RECORDS = 65536, SKIPS = 64, OPTION_VIEW = OPTION_FIRST, OPTION_SKIP, OPTION_FROM };
+/* A batch is what there is, up to so many records: while catching up, that each page of the view is
+ * written for many of them. db.c has room for these. */
+enum { BATCH_RECORDS = 262144, SKIPS = 64, OPTION_VIEW = OPTION_FIRST, OPTION_SKIP, OPTION_FROM };
 
 static const char *const log_names[VIEW_LOGS] = {"events", "rejections"};
 static const enum kafka_role log_roles[VIEW_LOGS] = {KAFKA_EVENTS, KAFKA_REJECTIONS};
@@ -209,12 +211,14 @@ static int skip(struct projector *projector, const struct source *source,
 }
 
 static int apply(struct projector *projector, const struct source *source,
-                 const struct outcome *outcome, struct error *error)
+                 const struct line *record, const struct outcome *outcome, struct error *error)
 {
     if (!projector->view)
         return source->log == VIEW_EVENTS ? fold_apply(&projector->fold, outcome, error) : 0;
-    return source->log == VIEW_EVENTS ? view_apply_event(projector->txn, outcome, error)
-                                      : view_apply_rejection(projector->txn, outcome, error);
+    return source->log == VIEW_EVENTS
+               ? view_apply_event(projector->txn, outcome, record->partition, record->start, error)
+               : view_apply_rejection(projector->txn, outcome, record->partition, record->start,
+                                      error);
 }
 
 /* Takes one record. On an error that is the record's, nothing of it was applied. */
@@ -235,7 +239,7 @@ static int take(struct projector *projector, struct source *source, const struct
         diag_warn("%s at %s: left out, as --skip says", reader_name(source->reader), position);
         result = skip(projector, source, result < 0 ? NULL : &outcome, &reason);
     } else if (result == 0) {
-        result = apply(projector, source, &outcome, &reason);
+        result = apply(projector, source, record, &outcome, &reason);
     }
     if (result < 0) {
         reader_position(source->reader, record, position);

@@ -44,6 +44,31 @@ static inline const unsigned char *get_i64(const unsigned char *at, int64_t *num
     return get_u64(at, (uint64_t *)number);
 }
 
+/* A number that is mostly small, in 1 to 10 bytes: seven bits each, the lowest first, the top bit says
+ * that more follow (LEB128). Reading returns NULL if it doesn't end before `end`, or is too large. */
+enum { COUNT_BYTES = 10 };
+static inline unsigned char *put_count(unsigned char *at, uint64_t number)
+{
+    for (; number >= 0x80; number >>= 7)
+        *at++ = (unsigned char)(number | 0x80);
+    *at++ = (unsigned char)number;
+    return at;
+}
+
+static inline const unsigned char *get_count(const unsigned char *at, const unsigned char *end,
+                                             uint64_t *number)
+{
+    *number = 0;
+    for (int shift = 0; at && at < end && shift < 64; shift += 7, at++) {
+        if (shift == 63 && *at > 1)
+            return NULL;
+        *number |= (uint64_t)(*at & 0x7f) << shift;
+        if (*at < 0x80)
+            return at + 1;
+    }
+    return NULL;
+}
+
 /* Runs of bytes. */
 static inline unsigned char *put_bytes(unsigned char *at, const void *bytes, size_t len)
 {

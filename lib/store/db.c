@@ -8,8 +8,8 @@
 #include <string.h>
 
 /* Address space is what a larger map costs, not disk. It always reaches this far beyond what is
- * used: more than a batch of 65,536 records takes, each of which may copy three leaf pages. */
-static const size_t headroom = (size_t)2 << 30;
+ * used: more than a batch of 262,144 records takes, each of which may copy four leaf pages. */
+static const size_t headroom = (size_t)8 << 30;
 
 struct db {
     MDB_env *env;
@@ -20,6 +20,7 @@ struct db {
 struct db_txn {
     struct db *db;
     MDB_txn *txn;
+    MDB_cursor *cursors[DB_TABLES]; /* opened when first needed: neighbours are found from there */
 };
 
 static int failed(int code, const char *what, struct error *error)
@@ -133,7 +134,7 @@ int db_begin(struct db *db, bool write, struct db_txn **out, struct error *error
 
     if (!txn)
         return error_memory(error);
-    txn->db = db;
+    *txn = (struct db_txn){.db = db};
     if (write) {
         pthread_rwlock_wrlock(&db->remap);
         code = make_room(db);
@@ -162,10 +163,19 @@ static void end(struct db_txn *txn)
     free(txn);
 }
 
+static void close_cursors(struct db_txn *txn)
+{
+    for (int i = 0; i < DB_TABLES; i++)
+        if (txn->cursors[i])
+            mdb_cursor_close(txn->cursors[i]);
+}
+
 int db_commit(struct db_txn *txn, struct error *error)
 {
-    int code = mdb_txn_commit(txn->txn);
+    int code;
 
+    close_cursors(txn);
+    code = mdb_txn_commit(txn->txn);
     end(txn);
     return code ? failed(code, "can't commit", error) : 0;
 }
@@ -174,6 +184,7 @@ void db_abort(struct db_txn *txn)
 {
     if (!txn)
         return;
+    close_cursors(txn);
     mdb_txn_abort(txn->txn);
     end(txn);
 }
@@ -192,13 +203,48 @@ int db_get(struct db_txn *txn, int table, const void *key, size_t key_len, struc
     return 1;
 }
 
+static int cursor_of(struct db_txn *txn, int table, MDB_cursor **cursor, struct error *error)
+{
+    int code = 0;
+
+    if (!txn->cursors[table])
+        code = mdb_cursor_open(txn->txn, txn->db->table[table], &txn->cursors[table]);
+    *cursor = txn->cursors[table];
+    return code ? failed(code, "can't open a cursor", error) : 0;
+}
+
+/* 1, 0 if MDB_NOOVERWRITE found the key there, -1. */
+static int put(struct db_txn *txn, int table, const void *key, size_t key_len, const void *value,
+               size_t len, unsigned flags, struct error *error)
+{
+    MDB_val where = {key_len, (void *)(uintptr_t)key}, what = {len, (void *)(uintptr_t)value};
+    MDB_cursor *cursor;
+    int code;
+
+    if (cursor_of(txn, table, &cursor, error) < 0)
+        return -1;
+    code = mdb_cursor_put(cursor, &where, &what, flags);
+    if (code == MDB_KEYEXIST && flags == MDB_NOOVERWRITE)
+        return 0;
+    return code ? failed(code, "can't write", error) : 1;
+}
+
 int db_put(struct db_txn *txn, int table, const void *key, size_t key_len, const void *value,
            size_t len, struct error *error)
 {
-    MDB_val where = {key_len, (void *)(uintptr_t)key}, what = {len, (void *)(uintptr_t)value};
-    int code = mdb_put(txn->txn, txn->db->table[table], &where, &what, 0);
+    return put(txn, table, key, key_len, value, len, 0, error) < 0 ? -1 : 0;
+}
 
-    return code ? failed(code, "can't write", error) : 0;
+int db_append(struct db_txn *txn, int table, const void *key, size_t key_len, const void *value,
+              size_t len, struct error *error)
+{
+    return put(txn, table, key, key_len, value, len, MDB_APPEND, error) < 0 ? -1 : 0;
+}
+
+int db_insert(struct db_txn *txn, int table, const void *key, size_t key_len, const void *value,
+              size_t len, struct error *error)
+{
+    return put(txn, table, key, key_len, value, len, MDB_NOOVERWRITE, error);
 }
 
 int db_clear(struct db_txn *txn, int table, struct error *error)
@@ -208,17 +254,38 @@ int db_clear(struct db_txn *txn, int table, struct error *error)
     return code ? failed(code, "can't clear", error) : 0;
 }
 
+int db_seek_last(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes *value,
+                 struct error *error)
+{
+    MDB_val where = {key->len, (void *)(uintptr_t)key->data}, found;
+    MDB_cursor *cursor;
+    int code;
+
+    if (cursor_of(txn, table, &cursor, error) < 0)
+        return -1;
+    code = mdb_cursor_get(cursor, &where, &found, MDB_SET_RANGE);
+    if (code == MDB_NOTFOUND ||
+        (code == 0 && (where.mv_size != key->len || memcmp(where.mv_data, key->data, key->len))))
+        code = mdb_cursor_get(cursor, &where, &found, code == 0 ? MDB_PREV : MDB_LAST);
+    if (code == MDB_NOTFOUND)
+        return 0;
+    if (code)
+        return failed(code, "can't read", error);
+    *key = (struct db_bytes){where.mv_data, where.mv_size};
+    *value = (struct db_bytes){found.mv_data, found.mv_size};
+    return 1;
+}
+
 int db_seek(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes *value,
             struct error *error)
 {
     MDB_val where = {key->len, (void *)(uintptr_t)key->data}, found;
     MDB_cursor *cursor;
-    int code = mdb_cursor_open(txn->txn, txn->db->table[table], &cursor);
+    int code;
 
-    if (code)
-        return failed(code, "can't read", error);
+    if (cursor_of(txn, table, &cursor, error) < 0)
+        return -1;
     code = mdb_cursor_get(cursor, &where, &found, MDB_SET_RANGE);
-    mdb_cursor_close(cursor);
     if (code == MDB_NOTFOUND)
         return 0;
     if (code)

@@ -27,7 +27,7 @@ int db_open(const char *folder, const char *const *tables, bool write, struct db
             struct error *error);
 void db_close(struct db *db);
 
-/* Begins a transaction; a writing one has room for two gigabytes of changes. Threads may each
+/* Begins a transaction; a writing one has room for eight gigabytes of changes. Threads may each
  * have a reading one. It must be ended: committed or aborted (NULL is allowed). */
 int db_begin(struct db *db, bool write, struct db_txn **txn, struct error *error);
 int db_commit(struct db_txn *txn, struct error *error);
@@ -40,11 +40,23 @@ int db_get(struct db_txn *txn, int table, const void *key, size_t key_len, struc
 int db_put(struct db_txn *txn, int table, const void *key, size_t key_len, const void *value,
            size_t len, struct error *error);
 
+/* The same for a key that is greater than all in the table: it fills the pages. And for one that may be
+ * there: 1 if it was put, 0 if the key has a value, which stays, -1. Every put is fast if it comes
+ * next to the one before. */
+int db_append(struct db_txn *txn, int table, const void *key, size_t key_len, const void *value,
+              size_t len, struct error *error);
+int db_insert(struct db_txn *txn, int table, const void *key, size_t key_len, const void *value,
+              size_t len, struct error *error);
+
 /* Removes every entry of a table. */
 int db_clear(struct db_txn *txn, int table, struct error *error);
 
 /* The first entry whose key is `key` or later: *key is replaced by it. 1, 0 if there is none, -1. */
 int db_seek(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes *value,
             struct error *error);
+
+/* The last entry whose key is `key` or earlier, in the same way. */
+int db_seek_last(struct db_txn *txn, int table, struct db_bytes *key, struct db_bytes *value,
+                 struct error *error);
 
 #endif

@@ -9,9 +9,10 @@
 
 #include "base/bytes.h"
 #include "base/lock.h"
-#include "store/view_records.h"
+#include "store/view_batch.h"
 
-static const char *const tables[] = {"meta", "values", "history", "outcomes", NULL};
+static const char *const tables[] = {"meta",     "values",  "order", "outcomes",
+                                     "history", "marks",   NULL};
 
 struct view {
     struct db *db;
@@ -181,6 +182,10 @@ static int begin(struct view *view, bool write, struct view_txn **out, struct er
         free(txn);
         return -1;
     }
+    if (write && view_batch_open(txn, error) < 0) {
+        view_abort(txn);
+        return -1;
+    }
     if (write && db_get(txn->db, VIEW_META, "unplaced", 8, &found, error) > 0 && found.len == 8)
         get_u64(found.data, &txn->unplaced);
     *out = txn;
@@ -201,6 +206,7 @@ void view_abort(struct view_txn *txn)
 {
     if (!txn)
         return;
+    view_batch_close(txn->batch);
     db_abort(txn->db);
     free(txn);
 }
@@ -211,12 +217,14 @@ int view_commit(struct view *view, struct view_txn *txn, struct error *error)
     int result;
 
     put_u64(bytes, txn->unplaced);
-    if (txn->unplaced_changed &&
-        db_put(txn->db, VIEW_META, "unplaced", 8, bytes, sizeof bytes, error) < 0) {
+    if ((txn->unplaced_changed &&
+         db_put(txn->db, VIEW_META, "unplaced", 8, bytes, sizeof bytes, error) < 0) ||
+        view_batch_flush(txn, error) < 0) {
         view_abort(txn);
         return -1;
     }
     result = db_commit(txn->db, error);
+    view_batch_close(txn->batch);
     free(txn);
     if (result == 0)
         view_wake(view);
@@ -307,41 +315,4 @@ int view_set_partitions(struct view_txn *txn, enum view_log log, int32_t count,
 
     put_u64(bytes, (uint64_t)count);
     return db_put(txn->db, VIEW_META, key, partitions_key(log, key), bytes, sizeof bytes, error);
-}
-
-/* --- reading --- */
-
-int view_get_value(struct view_txn *txn, const struct id *id, struct view_value *value,
-                   struct error *error)
-{
-    bool any_next;
-
-    return view_read_value(txn, id, value, &any_next, error);
-}
-
-int view_next_value(struct view_txn *txn, const struct id *after, struct view_value *value,
-                    struct error *error)
-{
-    unsigned char from[17] = {0};
-    struct db_bytes key = {from, 16}, found;
-    struct id id;
-    int result;
-
-    if (after) {
-        memcpy(from, after->bytes, 16); /* with a zero byte behind it, the next key there can be */
-        key.len = 17;
-    }
-    for (;;) {
-        result = db_seek(txn->db, VIEW_VALUES, &key, &found, error);
-        if (result <= 0)
-            return result;
-        if (key.len != 16)
-            return view_damaged("values", error);
-        memcpy(id.bytes, key.data, 16);
-        result = view_get_value(txn, &id, value, error);
-        if (result != 0)
-            return result;
-        memcpy(from, id.bytes, 16); /* only skips are known of it */
-        key = (struct db_bytes){from, 17};
-    }
 }

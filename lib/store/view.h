@@ -38,13 +38,15 @@ struct view_position {
 /* A writing transaction: a batch, its positions included. */
 int view_begin(struct view *view, struct view_txn **txn, struct error *error);
 
-/* Applies an event. 1 if it did, 0 if it was a duplicate; -1 with EX_DATAERR for a fork or a gap. */
-int view_apply_event(struct view_txn *txn, const struct outcome *event, struct error *error);
+/* Applies an event, and appends it to the order with its place in its log. 1 if it did, 0 if it was a
+ * duplicate; -1 with EX_DATAERR for a fork or a gap. */
+int view_apply_event(struct view_txn *txn, const struct outcome *event, int32_t partition,
+                     uint64_t offset, struct error *error);
 
-/* Keeps a rejection as its command's outcome, if it is one (malformed, misplaced and id_reused are
- * not). 1 if it did, 0 if there was nothing to do; -1 with EX_DATAERR if the command has another. */
-int view_apply_rejection(struct view_txn *txn, const struct outcome *rejection,
-                         struct error *error);
+/* The same for a rejection, as its command's outcome, if it is one (malformed, misplaced and id_reused
+ * are not). 1 if it did, 0 if it was a duplicate; -1 with EX_DATAERR if the command has another. */
+int view_apply_rejection(struct view_txn *txn, const struct outcome *rejection, int32_t partition,
+                         uint64_t offset, struct error *error);
 
 /* The operator's word that an event is left out: its value's next one sets the version. NULL: nobody
  * knows of which value it was. */
@@ -95,6 +97,30 @@ int view_next_value(struct view_txn *txn, const struct id *after, struct view_va
 /* The outcome of a command on a value: an event or a rejection, whole. 1, 0 if none is there, -1. */
 int view_get_outcome(struct view_txn *txn, const struct id *value_id, const struct id *command_id,
                      struct outcome *outcome, struct error *error);
+
+/* An event of a value by its version. 1, 0 if there is none, -1. */
+int view_get_event(struct view_txn *txn, const struct id *id, uint64_t version,
+                   struct outcome *event, struct error *error);
+
+/* The next events of a value behind version `after`, at least one if there is any, in order. */
+enum { VIEW_HISTORY_PAGE = 64 };
+int view_get_history(struct view_txn *txn, const struct id *id, uint64_t after,
+                     struct outcome events[VIEW_HISTORY_PAGE], int *count, struct error *error);
+
+/* The event with the highest version whose timestamp isn't later than `time`; one without a timestamp
+ * has that of the event before, and the first one's is then before all time. 1, 0 if there is none,
+ * -1. It reads all that are later, from the last one back. */
+int view_get_as_of(struct view_txn *txn, const struct id *id, int64_t time, struct outcome *event,
+                   struct error *error);
+
+/* What was applied, in the view's order: the sequence numbers count from 1 without holes. */
+struct view_record {
+    uint64_t sequence;
+    enum view_log log;
+    int32_t partition;
+    uint64_t offset; /* where it stands in its log */
+    struct outcome outcome;
+};
 
 /* Waiting for the view to change. Open the waiter, look, wait, look again: no change is missed. It
  * works on a view that isn't there yet. */

@@ -1,57 +1,97 @@
 /* The view's records: what its tables hold, to the byte. For view*.c only.
  *
- * The tables, all numbers big-endian, doubles as their bits, times as two's complement microseconds
- * (TIMESTAMP_NONE is none). When any of it changes, VIEW_FORMAT goes up, and a view of another
- * format is refused: it has to be folded anew from the logs.
+ * What was applied stands once, in `order`, under a sequence number that counts from 1 without holes;
+ * the other tables point there. All numbers are big-endian, doubles their bits, times two's complement
+ * microseconds (TIMESTAMP_NONE is none), counts as base/bytes.h has them. When any of it changes,
+ * VIEW_FORMAT goes up, and a view of another format has to be folded anew from the logs.
  *
  *   meta      "format"            -> format:8
  *             "unplaced"          -> skipped records of unknown values:8
  *             "partitions/LOG"    -> count:8
  *             "position/LOG/PARTITION" -> last:8 next:8 first_digest:16 last_digest:16
  *                                    (LOG: events, rejections; PARTITION: decimal)
- *   values    id:16               -> version:8 number:8 timestamp:8 any_next:1
- *                                    (version 0: only skips are known of it)
- *   history   id:16 version:8     -> event_id:16 parent:16 action:1 operand:8 result:8
+ *   values    id:16               -> version:8 number:8 timestamp:8 flags:1 latest:8
+ *                                    (version 0: only skips and rejections are known of it;
+ *                                    latest: the sequence of its last event)
+ *   order     sequence:8          -> kind:1 partition:count offset:count ...
+ *                                    kind: the reason, 0 of an event, and the action times 16
+ *             of an event            version:count back:count id:16 parent:16 value_id:16 operand:8
+ *                                    timestamp:8 result:8 actor:rest
+ *                                    (back: how many sequences before it the value's event before
+ *                                    it is; 0: it is the first)
+ *             of a rejection         version:count id:16 parent:16 value_id:16 operand:8
  *                                    timestamp:8 actor:rest
- *   outcomes  id:16 command_id:16 -> 0:1 version:8                        an event, in history
- *                                 -> reason:1 version:8 id:16 action:1 operand:8
- *                                    timestamp:8 actor:rest               a rejection */
+ *             of a malformed line    id:16 position:rest
+ *   outcomes  command_id:16 value_id:16 -> sequence:8
+ *             id:16               -> sequence:8   a rejection that is no command's outcome
+ *   history   value_id:16 version:8 -> sequence:8
+ *                                    (only of the first event in each VIEW_HISTORY_PAGE versions,
+ *                                    without the first ones: the others are found going back)
+ *   marks     log:1 partition:4 offset:8 -> sequence:8
+ *                                    (of the first record that a partition has in each MARK_STRETCH
+ *                                    sequences: where to look for what is behind an offset)
+ *
+ * The keys of order and marks only grow, and so do those of outcomes where commands have time-ordered
+ * ids: most of what a batch writes goes to the end of a table. */
 #ifndef STORE_VIEW_RECORDS_H
 #define STORE_VIEW_RECORDS_H
 
 #include "store/db.h"
 #include "store/view.h"
 
-enum { VIEW_FORMAT = 2 };
-enum { VIEW_META, VIEW_VALUES, VIEW_HISTORY, VIEW_OUTCOMES };
+enum { VIEW_FORMAT = 3, MARK_STRETCH = 4096, ORDER_MAX_BYTES = 128 + ACTOR_MAX_BYTES };
+enum { VIEW_META, VIEW_VALUES, VIEW_ORDER, VIEW_OUTCOMES, VIEW_HISTORY, VIEW_MARKS };
+
+struct view_batch;
 
 struct view_txn {
     struct db_txn *db;
-    uint64_t unplaced; /* as read from meta, or changed since */
+    struct view_batch *batch; /* of a writing one: what it hasn't put into the tables yet */
+    uint64_t unplaced;        /* as read from meta, or changed since */
     bool unplaced_changed;
 };
 
-/* EX_DATAERR: a record in this table has a wrong size. Returns -1. */
+/* A record in this table isn't as it has to be: EX_DATAERR. Returns -1. */
 int view_damaged(const char *table, struct error *error);
 
-/* A value with what is granted to it. 1, 0 if there is none (version 0), -1. */
-int view_read_value(struct view_txn *txn, const struct id *id, struct view_value *value,
-                    bool *any_next, struct error *error);
-int view_write_value(struct view_txn *txn, const struct view_value *value, bool any_next,
-                     struct error *error);
+/* A value with what else is known of it. */
+struct view_stored {
+    struct view_value value; /* version 0: it doesn't exist */
+    bool any_next;           /* its next event sets its version, whatever it is */
+    bool rejected;           /* commands on it were */
+    uint64_t latest;         /* sequence of its last event, or 0 */
+};
 
-/* The event of a version. 1, 0, -1. */
-int view_read_event(struct view_txn *txn, const struct id *id, uint64_t version,
-                    struct outcome *event, struct error *error);
-int view_write_event(struct view_txn *txn, const struct outcome *event, struct error *error);
+/* 1, 0 if nothing is known of it, -1. */
+int view_read_value(struct view_txn *txn, const struct id *id, struct view_stored *stored,
+                    struct error *error);
+int view_decode_value(const struct id *id, const struct db_bytes *found,
+                      struct view_stored *stored, struct error *error);
+int view_write_value(struct view_txn *txn, const struct view_stored *stored, struct error *error);
 
-/* Whether something became of a command: 1 with its reason (REASON_NONE: applied), 0, -1. */
-int view_read_reason(struct view_txn *txn, const struct id *value_id, const struct id *command_id,
-                     enum reason *reason, struct error *error);
+/* Appends to the order; `previous` is the sequence of the value's event before, or 0. */
+int view_write_record(struct view_txn *txn, const struct view_record *place, uint64_t previous,
+                      const struct outcome *outcome, struct error *error);
+/* 1, 0 if there is none, -1. */
+int view_read_record(struct view_txn *txn, uint64_t sequence, struct view_record *record,
+                     uint64_t *previous, struct error *error);
+/* The last sequence number, 0 if there is none. */
+int view_read_last_sequence(struct view_txn *txn, uint64_t *sequence, struct error *error);
 
-/* What became of the event's command; of the rejection's. */
-int view_write_applied(struct view_txn *txn, const struct outcome *event, struct error *error);
-int view_write_rejected(struct view_txn *txn, const struct outcome *rejection,
-                        struct error *error);
+/* Tables of sequences. 1, 0 if the key isn't there, -1. */
+enum { OUTCOME_KEY = 32, HISTORY_KEY = 24, MARK_KEY = 13 };
+void view_outcome_key(const struct id *command_id, const struct id *value_id,
+                      unsigned char key[OUTCOME_KEY]);
+void view_history_key(const struct id *value_id, uint64_t version, unsigned char key[HISTORY_KEY]);
+void view_mark_key(enum view_log log, int32_t partition, uint64_t offset,
+                   unsigned char key[MARK_KEY]);
+int view_read_sequence(struct view_txn *txn, int table, const unsigned char *key, size_t len,
+                       uint64_t *sequence, struct error *error);
+/* The first entry at the key or behind it (or the last one up to it) that shares its first `prefix`
+ * bytes; *key is replaced. */
+int view_seek_sequence(struct view_txn *txn, int table, unsigned char *key, size_t len,
+                       size_t prefix, uint64_t *sequence, struct error *error);
+int view_seek_last_sequence(struct view_txn *txn, int table, unsigned char *key, size_t len,
+                            size_t prefix, uint64_t *sequence, struct error *error);
 
 #endif

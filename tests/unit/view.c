@@ -12,6 +12,7 @@
 #include "tap.h"
 
 static struct error error;
+static uint64_t offset; /* in their logs, of what is applied */
 
 /* The event that makes a value's version; `which` tells two of the same version apart. */
 static struct outcome event_of(const struct id *value, uint64_t version, int which)
@@ -47,7 +48,7 @@ static int apply(struct view_txn *txn, int value, uint64_t version, int which)
     struct outcome event = event_of(&id, version, which);
 
     error = (struct error){0};
-    return view_apply_event(txn, &event, &error);
+    return view_apply_event(txn, &event, 0, offset += 100, &error);
 }
 
 static uint64_t version_of(struct view_txn *txn, int number)
@@ -97,7 +98,7 @@ static void test_events(struct view *view)
 
 static void test_rejections(struct view *view)
 {
-    static const enum reason ignored[] = {REASON_MALFORMED, REASON_MISPLACED, REASON_ID_REUSED};
+    static const enum reason unbound[] = {REASON_MALFORMED, REASON_MISPLACED, REASON_ID_REUSED};
     struct random random = {1};
     struct outcome rejection, back;
     struct view_txn *txn;
@@ -108,37 +109,38 @@ static void test_rejections(struct view *view)
         for (int i = 0; i < 50; i++) {
             random_outcome(&random, reason, &rejection);
             memset(&back, 0x5a, sizeof back);
-            bad += wrong(view_apply_rejection(txn, &rejection, &error) == 1 &&
+            bad += wrong(view_apply_rejection(txn, &rejection, 0, offset += 100, &error) == 1 &&
                              view_get_outcome(txn, &rejection.value_id, &rejection.parent, &back,
                                               &error) == 1 &&
                              same_outcome(&back, &rejection),
                          "%s, %d", reason_text(reason), i);
         }
     ok(!bad, "rejections are kept whole, as the outcomes of their commands");
-    ok(view_apply_rejection(txn, &rejection, &error) == 0, "the same again is a duplicate");
+    ok(view_apply_rejection(txn, &rejection, 0, offset += 100, &error) == 0, "the same again is a duplicate");
     rejection.id.bytes[0] ^= 1;
-    ok(view_apply_rejection(txn, &rejection, &error) < 0 && error.status == EX_DATAERR,
+    ok(view_apply_rejection(txn, &rejection, 0, offset += 100, &error) < 0 && error.status == EX_DATAERR,
        "another outcome of a command is a fork");
     bad = 0;
     for (size_t i = 0; i < 3; i++) {
-        random_outcome(&random, ignored[i], &rejection);
+        random_outcome(&random, unbound[i], &rejection);
         bad += wrong(
-            view_apply_rejection(txn, &rejection, &error) == 0 &&
-                view_get_outcome(txn, &rejection.value_id, &rejection.parent, &back, &error) == 0,
-            "%s", reason_text(ignored[i]));
+            view_apply_rejection(txn, &rejection, 0, offset += 100, &error) == 1 &&
+                view_get_outcome(txn, &rejection.value_id, &rejection.parent, &back, &error) == 0 &&
+                view_apply_rejection(txn, &rejection, 0, offset += 100, &error) == 0,
+            "%s", reason_text(unbound[i]));
     }
-    ok(!bad, "malformed, misplaced and id_reused are no outcomes of a command");
+    ok(!bad, "malformed, misplaced and id_reused are applied once, and are no outcomes of a command");
     struct id id = id_of(1);
     struct outcome event = event_of(&id, 3, 0);
     rejection = event;
     rejection.reason = REASON_ID_REUSED;
     random_id(&random, &rejection.id);
-    ok(view_apply_rejection(txn, &rejection, &error) == 0 &&
+    ok(view_apply_rejection(txn, &rejection, 0, offset += 100, &error) == 1 &&
            view_get_outcome(txn, &id, &event.parent, &back, &error) == 1 &&
            same_outcome(&back, &event),
        "an id_reused replaces no outcome");
     rejection.reason = REASON_FORBIDDEN;
-    ok(view_apply_rejection(txn, &rejection, &error) < 0 && error.status == EX_DATAERR,
+    ok(view_apply_rejection(txn, &rejection, 0, offset += 100, &error) < 0 && error.status == EX_DATAERR,
        "a command that was applied can't be rejected");
     view_abort(txn);
 }
