@@ -43,6 +43,8 @@ $(TOOLS:%=$B/bin/%): $B/bin/%: $$(addprefix $B/,$$(addsuffix .o,$$(basename $$(w
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LIBS)
 
+$B/cmd/calc-cgi/operations.o: cmd/calc-cgi/openapi.json
+
 $(UNITS): $B/tests/unit/%: $B/tests/unit/%.o $B/libcalc.a
 	$(LINK) $^ $(LIBS)
 

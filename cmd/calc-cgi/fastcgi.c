@@ -18,11 +18,14 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "deadline.h"
 #include "tool/stop.h"
 
 enum {
-    THREADS = 64,        /* requests that wait for one sync together */
-    QUEUE = 64,          /* accepted connections that wait for a thread */
+    WORKING = 64,                     /* requests that wait for one sync together */
+    THREADS = WORKING + WAITERS_MAX,  /* those that wait for outcomes leave so many over */
+    STACK_BYTES = 512 * 1024,
+    QUEUE = 64,           /* accepted connections that wait for a thread */
     TIMEOUT_SECONDS = 30, /* for a web server that is slow to send or to take */
     GRACE_SECONDS = 5     /* for requests under way when we are stopped */
 };
@@ -30,7 +33,8 @@ enum {
 struct server {
     struct api *api;
     pthread_mutex_t mutex;
-    pthread_cond_t changed;
+    pthread_cond_t arrived; /* a connection */
+    pthread_cond_t room;    /* for another one */
     int queue[QUEUE];
     int queued;
     bool stopping;
@@ -130,14 +134,25 @@ int fastcgi_socket(const char *listen_on, struct error *error)
 
 static size_t read_fastcgi(void *from, char *to, size_t room)
 {
-    int got = FCGX_GetStr(to, (int)room, from);
+    FCGX_Request *fcgx = from;
+    int got = FCGX_GetStr(to, (int)room, fcgx->in);
 
     return got > 0 ? (size_t)got : 0;
 }
 
+/* Whether the web server closed the connection. */
+static bool is_gone(void *from)
+{
+    const FCGX_Request *fcgx = from;
+    struct pollfd ask = {.fd = fcgx->ipcFd};
+
+    return poll(&ask, 1, 0) > 0;
+}
+
 static void answer(struct api *api, FCGX_Request *fcgx)
 {
-    struct request request = {.params = fcgx->envp, .read = read_fastcgi, .from = fcgx->in};
+    struct request request = {
+        .params = fcgx->envp, .read = read_fastcgi, .gone = is_gone, .from = fcgx};
     struct response response = {0};
     struct buffer out = {0};
 
@@ -172,12 +187,14 @@ static void serve_connection(struct api *api, int fd)
     FCGX_InitRequest(&request, -1, 0); /* no socket to accept from: it returns when this one ends */
     request.ipcFd = fd;
     request.keepConnection = 1; /* else FCGX_Accept_r begins by closing it */
+    deadline_set(REQUEST_MS);
     if (FCGX_Accept_r(&request) == 0) {
         answer(api, &request);
         request.keepConnection = 0;
         FCGX_Finish_r(&request);
     }
     FCGX_Free(&request, 1);
+    deadline_set(0);
 }
 
 /* --- threads --- */
@@ -190,12 +207,12 @@ static void *work(void *argument)
     for (;;) {
         int fd;
         while (!server->queued && !server->stopping)
-            pthread_cond_wait(&server->changed, &server->mutex);
+            pthread_cond_wait(&server->arrived, &server->mutex);
         if (!server->queued)
             break;
         fd = server->queue[0];
         memmove(server->queue, server->queue + 1, (size_t)--server->queued * sizeof fd);
-        pthread_cond_broadcast(&server->changed);
+        pthread_cond_signal(&server->room);
         pthread_mutex_unlock(&server->mutex);
         serve_connection(server->api, fd);
         pthread_mutex_lock(&server->mutex);
@@ -204,19 +221,12 @@ static void *work(void *argument)
     return NULL;
 }
 
-static void ignore(int number)
-{
-    (void)number;
-}
-
 /* Waits for the threads. What they do takes moments, unless another process holds the log's lock:
  * after a while they are interrupted, so that they give up waiting for it. */
 static void join_all(const pthread_t *threads, int count)
 {
-    struct sigaction action = {.sa_handler = ignore};
     struct timespec until;
 
-    sigaction(SIGUSR2, &action, NULL);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += GRACE_SECONDS;
     for (int i = 0; i < count; i++)
@@ -234,9 +244,9 @@ static void enqueue(struct server *server, int fd)
 {
     pthread_mutex_lock(&server->mutex);
     while (server->queued == QUEUE)
-        pthread_cond_wait(&server->changed, &server->mutex);
+        pthread_cond_wait(&server->room, &server->mutex);
     server->queue[server->queued++] = fd;
-    pthread_cond_broadcast(&server->changed);
+    pthread_cond_signal(&server->arrived);
     pthread_mutex_unlock(&server->mutex);
 }
 
@@ -260,28 +270,43 @@ static int accept_all(struct server *server, int socket, struct error *error)
     return 0;
 }
 
+static int start_all(struct server *server, pthread_t threads[THREADS])
+{
+    pthread_attr_t attributes;
+    int started = 0;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    while (started < THREADS &&
+           pthread_create(&threads[started], &attributes, work, server) == 0)
+        started++;
+    pthread_attr_destroy(&attributes);
+    return started;
+}
+
 int fastcgi_serve(struct api *api, int socket, struct error *error)
 {
     struct server server = {.api = api};
     pthread_t threads[THREADS];
-    int started = 0, result;
+    int started, result;
 
     pthread_mutex_init(&server.mutex, NULL);
-    pthread_cond_init(&server.changed, NULL);
+    pthread_cond_init(&server.arrived, NULL);
+    pthread_cond_init(&server.room, NULL);
     FCGX_Init();
     stop_install();
     /* whoever shares the socket may take the connection between our poll and our accept */
     fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK);
-    while (started < THREADS && pthread_create(&threads[started], NULL, work, &server) == 0)
-        started++;
+    started = start_all(&server, threads);
     result = started ? accept_all(&server, socket, error)
                      : error_set(error, EX_UNAVAILABLE, "can't start a thread");
     pthread_mutex_lock(&server.mutex);
     server.stopping = true;
-    pthread_cond_broadcast(&server.changed);
+    pthread_cond_broadcast(&server.arrived);
     pthread_mutex_unlock(&server.mutex);
     join_all(threads, started);
-    pthread_cond_destroy(&server.changed);
+    pthread_cond_destroy(&server.room);
+    pthread_cond_destroy(&server.arrived);
     pthread_mutex_destroy(&server.mutex);
     return result;
 }
