@@ -32,7 +32,7 @@ static bool read_count(const char *text, uint64_t *count)
     if (!len || len > 19 || text[len])
         return false;
     *count = strtoull(text, NULL, 10);
-    return true;
+    return *count <= INT64_MAX;
 }
 
 static bool read_version(const char *text, struct query *query)
