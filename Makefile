@@ -55,6 +55,8 @@ bench: all
 soak: all
 	./tests/faults/soak.py --rounds 200
 	./tests/faults/kafka.py --rounds 20
+	STORM=10000 RACE=1000 ./scripts/check tests/http-storm.bats
+	STORM=10000 RACE=1000 bats -f storms tests/kafka-http.bats
 fuzz:
 	./tests/fuzz/run 60
 lint:
