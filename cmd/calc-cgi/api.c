@@ -120,5 +120,4 @@ void api_answer(struct api *api, struct request *request, struct response *respo
 {
     answer(api, request, response);
     request_drain(request);
-    deadline_set(REQUEST_MS); /* for the web server to take the answer */
 }

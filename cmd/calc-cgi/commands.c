@@ -453,4 +453,5 @@ void api_command(struct api *api, struct request *request, struct response *resp
         return;
     if (append(api, request, &order.command, response) == 0)
         answer(api, request, &order, response);
+    deadline_set(REQUEST_MS); /* for the web server to take the answer */
 }

@@ -34,9 +34,13 @@ void response_header(struct response *response, const char *name, const char *fo
 {
     va_list args;
 
-    buffer_printf(&response->headers, "%s: ", name);
+    buffer_append_text(&response->headers, name);
+    buffer_append_text(&response->headers, ": ");
     va_start(args, format);
-    buffer_vprintf(&response->headers, format, args);
+    if (strchr(format, '%'))
+        buffer_vprintf(&response->headers, format, args);
+    else
+        buffer_append_text(&response->headers, format);
     va_end(args);
     buffer_append_text(&response->headers, "\r\n");
 }
