@@ -55,7 +55,7 @@ bench: all
 soak: all
 	./tests/faults/soak.py --rounds 200
 	./tests/faults/kafka.py --rounds 20
-	STORM=10000 RACE=1000 ./scripts/check tests/http-storm.bats
+	STORM=10000 RACE=1000 EXAMPLES=200 SEED=$$$$ ./scripts/check tests/http-storm.bats tests/http-openapi.bats
 	STORM=10000 RACE=1000 bats -f storms tests/kafka-http.bats
 fuzz:
 	./tests/fuzz/run 60

@@ -334,10 +334,11 @@ print(uuid.uuid5(space, "".join(part + "\n" for part in sys.argv[1:])))' "$@"
 }
 
 @test "a key makes the ids of a create, out of path, actor and key" {
+    local key="a \"key\" \\"
     post '{"value":1}' /calc/values SCRIPT_NAME=/calc HTTP_IDEMPOTENCY_KEY='"a \"key\" \\"'
-    [ "$(jq -r .id commands)" = "$(derived command /values '' 'a "key" \')" ]
-    [ "$(jq -r .data.value_id commands)" = "$(derived value /values '' 'a "key" \')" ]
-    [ "$(body | jq -r .)" = "$(derived value /values '' 'a "key" \')" ]
+    [ "$(jq -r .id commands)" = "$(derived command /values '' "$key")" ]
+    [ "$(jq -r .data.value_id commands)" = "$(derived value /values '' "$key")" ]
+    [ "$(body | jq -r .)" = "$(derived value /values '' "$key")" ]
     post '{"value":1}' /values SCRIPT_NAME= HTTP_IDEMPOTENCY_KEY=k1 REMOTE_USER='Zoë'
     [ "$(tail -n1 commands | jq -r .id)" = "$(derived command /values 'Zoë' k1)" ]
     [ "$(tail -n1 commands | jq -r .data.value_id)" = "$(derived value /values 'Zoë' k1)" ]

@@ -236,7 +236,6 @@ calculate() {
     in_group calc-project -f -i events -r rejections --view view 2>>log
 }
 
-
 @test "who waits gets the outcome, many at a time" {
     : >commands
     calculate

@@ -41,7 +41,7 @@ teardown() {
     in_group python3 "$here/bare.py" run/calc-cgi.sock "$port" 2>>log
     until_true 10 status_is 200 "http://127.0.0.1:$port/healthz"
     "$here/schemathesis" run "http://127.0.0.1:$port/openapi.json" --checks all \
-        --max-examples "${EXAMPLES:-15}" --workers 2 --continue-on-failure --no-color >found || {
+        --max-examples "${EXAMPLES:-15}" --seed "${SEED:-1}" --workers 2 --continue-on-failure --no-color >found || {
         sed -n '/FAILURES/,$p' found
         false
     }
