@@ -19,3 +19,7 @@ fuzz() {
 @test "any bytes in any pieces give the lines of a simple split" {
     fuzz lines
 }
+
+@test "any header, path and query is read to its end and no further" {
+    fuzz headers
+}

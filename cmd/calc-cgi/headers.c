@@ -81,10 +81,15 @@ static bool read_quoted(const char **at, struct piece *piece)
         return false;
     piece->text = ++*at;
     for (; **at && **at != '"'; ++*at)
-        if (**at == '\\' && !*++*at)
+        if (**at == '\\' && !(*at)[1])
             return false;
+        else if (**at == '\\')
+            ++*at;
     piece->len = (size_t)(*at - piece->text);
-    return *(*at)++ == '"';
+    if (!**at)
+        return false;
+    ++*at;
+    return true;
 }
 
 /* `token`, or `token=word`; then value->text isn't NULL. */

@@ -14,7 +14,7 @@ char *buffer_reserve(struct buffer *buffer, size_t more)
         buffer->failed = true;
         return NULL;
     }
-    if (buffer->len + more <= buffer->cap)
+    if (buffer->data && buffer->len + more <= buffer->cap)
         return buffer->data + buffer->len;
     while (cap < buffer->len + more)
         cap *= 2;
