@@ -5,6 +5,8 @@
 bats_require_minimum_version 1.5.0
 load helper
 
+oracle=$BATS_TEST_DIRNAME/oracle
+
 one=00000000-0000-4000-8000-000000000001
 two=00000000-0000-4000-8000-0000000000ab
 three=00000000-0000-4000-8000-0000000000cd
@@ -147,6 +149,152 @@ follow() {
     CALC_VIEW=empty run -0 calc-get --view view $one
 }
 
+@test "--all comes in pages of --limit, each --after the last value of the page before" {
+    yes '{"value":1}' | head -n 50 | calc-submit >added
+    cat added >>commands
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+    calc-get --all >all
+    calc-get --all --limit 7 >got
+    for turn in {1..20}; do
+        after=$(tail -n 1 got | cut -d'"' -f4)
+        calc-get --all --limit 7 --after "$after" >page
+        [ "$(wc -l <page)" -le 7 ]
+        [ -s page ] || break
+        cat page >>got
+    done
+    [ "$turn" -eq 8 ]
+    cmp got all
+    run -0 calc-get --all --after $two
+    [[ $output == "$line_three"* ]]
+    run -0 calc-get --all --limit 0
+    [ -z "$output" ]
+    # an id that no value has is a place, too
+    run -0 calc-get --all --limit 1 --after 00000000-0000-4000-8000-000000000002
+    equals "$output" "$line_two"
+    run -0 calc-get --all --after $none
+    [ -z "$output" ]
+}
+
+# unread BYTES: so many wait in the pipe that is open as descriptor 9.
+unread() {
+    python3 -c 'import fcntl, struct, sys, termios
+waiting = fcntl.ioctl(9, termios.FIONREAD, bytes(4))
+sys.exit(struct.unpack("i", waiting)[0] < int(sys.argv[1]))' "$1"
+}
+
+no_snapshots() {
+    mdb_stat -r view/current | grep -q 'no active readers'
+}
+
+@test "a long listing holds no snapshot while nobody reads it, and tells what came meanwhile" {
+    needs mdb_stat python3
+    yes '{"value":1}' | head -n 20000 | calc-submit >added
+    cat added >>commands
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+    mkfifo out
+    calc-get --all >out 3>&- &
+    started+=($!)
+    exec 9<out
+    until_true 15 unread 65536
+    until_true 15 no_snapshots
+    # an id behind all others comes in a later page
+    echo '{"action":"CreateValue","id":"'$none'","data":{"value_id":"'$none'","value":5}}' >>commands
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+    cat <&9 >got
+    exec 9<&-
+    status_of 0 wait "${started[0]}"
+    started=()
+    equals "$(tail -n 1 got)" '{"value_id":"'$none'","value":5.0,"version":1}'
+    cut -d'"' -f4 got >ids
+    sort -c -u ids
+    [ "$(wc -l <ids)" -ge 20004 ]
+}
+
+# --- the past ---
+
+@test "--history is the value's events as they stand in the log, in order" {
+    run -0 --separate-stderr calc-get --history $one $two
+    equals "$output" "$(grep "value_id\":\"$one" events && grep "value_id\":\"$two" events)"
+    [ -z "$stderr" ]
+    run -0 calc-get --history < <(printf '%s\n' $three $one)
+    equals "$output" "$(grep "value_id\":\"$three" events && grep "value_id\":\"$one" events)"
+}
+
+@test "--history spells an event in the one way, however it was read" {
+    sed 's/,"version"/ , "other": [1e0] ,"version"/; s/11:00:00.000000Z/12:00:00+01:00/' events >spelled
+    run -1 cmp -s spelled events
+    calc-project -i spelled --view other
+    run -0 calc-get --view other --history $one
+    equals "$output" "$(grep $one events)"
+}
+
+@test "--at-version is the value as its event left it" {
+    run -0 calc-get --at-version 1 $one $two
+    equals "$output" '{"value_id":"'$one'","value":7.0,"version":1}'$'\n'"$line_two"
+    run -0 calc-get --at-version 2 $one
+    equals "$output" "$line_one"
+}
+
+@test "a version that isn't there is said, 1, and the others are answered" {
+    for version in 0 2 18446744073709551615; do
+        run -1 --separate-stderr calc-get --at-version $version < <(printf '%s\n' $two $one)
+        [[ $stderr == *"no version $version of value $two"* ]]
+    done
+    run -1 --separate-stderr calc-get --at-version 2 $two $one
+    equals "$output" "$line_one"
+    run -1 --separate-stderr calc-get --at-version 1 $none
+    [ -z "$output" ]
+}
+
+@test "--as-of is the value as it was at a time" {
+    # the first event has no time: it is before all time
+    run -0 calc-get --as-of 0001-01-01T00:00:00Z $one $two
+    equals "$output" '{"value_id":"'$one'","value":7.0,"version":1}'$'\n'"$line_two"
+    run -0 calc-get --as-of 2026-11-23T10:59:59.999999Z $one
+    equals "$output" '{"value_id":"'$one'","value":7.0,"version":1}'
+    for at in $time 2026-11-23t12:00:00+01:00 9999-12-31T23:59:59Z; do
+        run -0 calc-get --as-of "$at" $one
+        equals "$output" "$line_one"
+    done
+    run -0 calc-get --as-of $time < <(printf '%s\n' $two $one)
+    equals "$output" "$line_two"$'\n'"$line_one"
+}
+
+@test "a value that didn't exist at the time is said, 1" {
+    sed -i "1s/}\$/,\"timestamp\":\"$time\"}/" commands
+    calc-handle -i commands -o later -r later.rejections
+    calc-project -i later --view later-view
+    run -1 --separate-stderr calc-get --view later-view --as-of 2026-11-23T10:00:00Z $three $two
+    equals "$output" "$line_two"
+    [[ $stderr == *"no value $three at 2026-11-23T10:00:00Z"* ]]
+    run -1 calc-get --as-of $time $none
+}
+
+@test "the past is what an independent fold says, also where times are missing or jump" {
+    needs python3
+    for seed in 1 2 3; do
+        "$oracle/history.py" commands --seed $seed --commands 2500 >past
+        calc-handle -i past -o past.events -r past.rejections
+        # in batches of all sizes
+        for size in 1 300 40000 $(stat -c %s past.events); do
+            head -c "$size" past.events >part
+            calc-project -i part -r past.rejections --view past.view 2>/dev/null
+        done
+        "$oracle/history.py" check past past.view --seed $seed
+        rm -rf past.*
+    done
+}
+
+@test "--seen comes before the past, too" {
+    run -0 calc-get --seen $applied --history $one
+    equals "$output" "$(grep $one events)"
+    run -69 calc-get --seen $none --at-version 1 $one
+    [[ $output != *'"version"'* ]]
+}
+
 # --- commands ---
 
 @test "--command tells an applied command's outcome, 0" {
@@ -228,7 +376,7 @@ follow() {
 # --- the view ---
 
 @test "a view that isn't there is 75" {
-    for query in "$one" "--all" "--command $applied $one" "--seen $applied $one"; do
+    for query in "$one" "--all" "--history $one" "--as-of $time $one" "--command $applied $one" "--seen $applied $one"; do
         # shellcheck disable=SC2086 # words are wanted
         run -75 --separate-stderr calc-get --view nowhere $query
         [ -z "$output" ]
@@ -279,7 +427,13 @@ follow() {
         "--all --seen $applied" "--all --command $applied" "--command $applied" \
         "--command $applied $one $two" "--command x $one" "--seen x $one" \
         "--command $applied --seen $applied $one" "--seen $applied --wait x $one" \
-        "--seen $applied --wait -1 $one" -3; do
+        "--seen $applied --wait -1 $one" -3 \
+        "--at-version $one" "--at-version x $one" "--at-version -1 $one" "--at-version 1.0 $one" \
+        "--as-of $one" "--as-of yesterday $one" "--as-of 2026-11-23 $one" \
+        "--as-of 2026-11-23T11:00:60Z $one" "--as-of 2026-11-23T11:00:00 $one" \
+        "--history --at-version 1 $one" "--as-of $time --at-version 1 $one" "--all --history" \
+        "--all --as-of $time" "--command $applied --history $one" "--history --wait 1 $one" \
+        "--limit 3 $one" "--after $one" "--all --limit x" "--all --limit" "--all --after x"; do
         # shellcheck disable=SC2086 # words are wanted
         run -64 --separate-stderr calc-get $line </dev/null
         [ -z "$output" ]
@@ -302,6 +456,7 @@ follow() {
 @test "a full disk on stdout is 74, a closed stdout too" {
     status_of 74 calc-get $one >/dev/full
     status_of 74 calc-get --all >/dev/full
+    status_of 74 calc-get --history $one >/dev/full
     status_of 74 calc-get >/dev/full < <(echo $one)
     status_of 74 calc-get $one >&-
     status_of 74 calc-get <&-

@@ -39,7 +39,7 @@ static const char help[] =
 
 /* A batch is what there is, up to so many records: while catching up, that each page of the view is
  * written for many of them. db.c has room for these. */
-enum { BATCH_RECORDS = 262144, SKIPS = 64, OPTION_VIEW = OPTION_FIRST, OPTION_SKIP, OPTION_FROM };
+enum { BATCH_RECORDS = 1 << 20, SKIPS = 64, OPTION_VIEW = OPTION_FIRST, OPTION_SKIP, OPTION_FROM };
 
 static const char *const log_names[VIEW_LOGS] = {"events", "rejections"};
 static const enum kafka_role log_roles[VIEW_LOGS] = {KAFKA_EVENTS, KAFKA_REJECTIONS};

@@ -1,12 +1,16 @@
 #include "base/timestamp.h"
 
-#include <stdbool.h>
 #include <time.h>
 
 #define SECOND INT64_C(1000000)
 #define DAY (86400 * SECOND)
 #define YEAR_1 (-719162 * DAY)            /* 0001-01-01T00:00:00Z */
 #define YEAR_10000 (INT64_C(2932897) * DAY) /* 10000-01-01T00:00:00Z */
+
+bool timestamp_valid(int64_t micros)
+{
+    return micros >= YEAR_1 && micros < YEAR_10000;
+}
 
 /* Days from 1970-01-01 of a date of the proleptic Gregorian calendar, and back: Howard Hinnant,
  * "chrono-Compatible Low-Level Date Algorithms". */
@@ -106,7 +110,7 @@ int timestamp_read(const char *text, size_t len, int64_t *micros)
         return -1;
     time = days_from_date(year, month, day) * DAY +
            (((int64_t)hour * 60 + minute - offset) * 60 + second) * SECOND + fraction;
-    if (time < YEAR_1 || time >= YEAR_10000)
+    if (!timestamp_valid(time))
         return -1;
     *micros = time;
     return 0;
@@ -122,6 +126,9 @@ static void put(char *text, int count, int number)
 
 void timestamp_write(int64_t micros, char *text)
 {
+    if (!timestamp_valid(micros)) /* not what anybody read, or the sum below would overflow */
+        micros = micros < YEAR_1 ? YEAR_1 : YEAR_10000 - 1;
+
     int64_t days = (micros >= 0 ? micros : micros - (DAY - 1)) / DAY;
     int64_t rest = micros - days * DAY;
     int year, month, day, seconds = (int)(rest / SECOND);

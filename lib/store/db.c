@@ -8,8 +8,8 @@
 #include <string.h>
 
 /* Address space is what a larger map costs, not disk. It always reaches this far beyond what is
- * used: more than a batch of 262,144 records takes, each of which may copy four leaf pages. */
-static const size_t headroom = (size_t)8 << 30;
+ * used: more than a batch of 1,048,576 records takes, each of which may copy three leaf pages. */
+static const size_t headroom = (size_t)16 << 30;
 
 struct db {
     MDB_env *env;

@@ -27,7 +27,7 @@ int db_open(const char *folder, const char *const *tables, bool write, struct db
             struct error *error);
 void db_close(struct db *db);
 
-/* Begins a transaction; a writing one has room for eight gigabytes of changes. Threads may each
+/* Begins a transaction; a writing one has room for 16 gigabytes of changes. Threads may each
  * have a reading one. It must be ended: committed or aborted (NULL is allowed). */
 int db_begin(struct db *db, bool write, struct db_txn **txn, struct error *error);
 int db_commit(struct db_txn *txn, struct error *error);

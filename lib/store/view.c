@@ -16,6 +16,7 @@ static const char *const tables[] = {"meta",     "values",  "order", "outcomes",
 
 struct view {
     struct db *db;
+    struct view_batch *batch; /* the projector's: what the last one knew, between transactions */
     int lock_fd, wake_fd; /* the projector's; -1 */
     char data[4096];      /* a reader's: the path of the file, and which one it was */
     struct stat opened;
@@ -153,6 +154,7 @@ void view_close(struct view *view)
 {
     if (!view)
         return;
+    view_batch_close(view->batch);
     db_close(view->db);
     if (view->wake_fd >= 0)
         close(view->wake_fd);
@@ -182,9 +184,13 @@ static int begin(struct view *view, bool write, struct view_txn **out, struct er
         free(txn);
         return -1;
     }
-    if (write && view_batch_open(txn, error) < 0) {
-        view_abort(txn);
-        return -1;
+    if (write) {
+        int result = view_batch_open(txn, view->batch, error);
+        view->batch = NULL;
+        if (result < 0) {
+            view_abort(txn);
+            return -1;
+        }
     }
     if (write && db_get(txn->db, VIEW_META, "unplaced", 8, &found, error) > 0 && found.len == 8)
         get_u64(found.data, &txn->unplaced);
@@ -224,10 +230,13 @@ int view_commit(struct view *view, struct view_txn *txn, struct error *error)
         return -1;
     }
     result = db_commit(txn->db, error);
-    view_batch_close(txn->batch);
-    free(txn);
-    if (result == 0)
+    if (result == 0) {
+        view->batch = txn->batch;
         view_wake(view);
+    } else {
+        view_batch_close(txn->batch);
+    }
+    free(txn);
     return result;
 }
 

@@ -76,7 +76,8 @@ static int write_event(struct view_txn *txn, struct value_entry *value, const st
     unsigned char key[HISTORY_KEY];
     uint64_t sequence;
 
-    if (view_batch_append(txn, event, partition, offset, value->latest, &sequence, error) < 0)
+    if (view_batch_change(txn, value, error) < 0 ||
+        view_batch_append(txn, event, partition, offset, value->latest, &sequence, error) < 0)
         return -1;
     if (event->version / VIEW_HISTORY_PAGE != value->value.version / VIEW_HISTORY_PAGE) {
         view_history_key(&event->value_id, event->version, key);
@@ -87,7 +88,6 @@ static int write_event(struct view_txn *txn, struct value_entry *value, const st
     value->timestamp = event->timestamp;
     value->latest = sequence;
     value->any_next = false;
-    value->changed = true;
     return view_batch_set_outcome(txn, &event->parent, &event->value_id, sequence, error);
 }
 
@@ -162,9 +162,8 @@ int view_apply_rejection(struct view_txn *txn, const struct outcome *rejection, 
         return other_outcome(&rejection->parent, error);
     }
     value = view_batch_value(txn, &rejection->value_id, error);
-    if (!value)
+    if (!value || (!value->rejected && view_batch_change(txn, value, error) < 0))
         return -1;
-    value->changed |= !value->rejected;
     value->rejected = true;
     if (view_batch_append(txn, rejection, partition, offset, 0, &sequence, error) < 0 ||
         view_batch_set_outcome(txn, &rejection->parent, &rejection->value_id, sequence, error) < 0)
@@ -182,8 +181,8 @@ int view_skip_event(struct view_txn *txn, const struct outcome *event, struct er
         return 0;
     }
     value = view_batch_value(txn, &event->value_id, error);
-    if (!value)
+    if (!value || view_batch_change(txn, value, error) < 0)
         return -1;
-    value->any_next = value->changed = true;
+    value->any_next = true;
     return 0;
 }

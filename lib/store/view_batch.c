@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/table.h"
 
@@ -12,8 +13,11 @@ struct outcome_entry {
     uint64_t sequence;
 };
 
+enum { KEPT_VALUES = 1 << 19 }; /* of 64 bytes each */
+
 struct view_batch {
-    struct table values;   /* id -> struct value_entry */
+    struct table values;   /* id -> struct value_entry; also those of earlier batches */
+    struct buffer changed; /* indices in values */
     struct table outcomes; /* command id, value id -> struct outcome_entry */
     uint64_t last;         /* sequence number in the order */
     struct {
@@ -22,15 +26,19 @@ struct view_batch {
     } marked[VIEW_LOGS];
 };
 
-int view_batch_open(struct view_txn *txn, struct error *error)
+int view_batch_open(struct view_txn *txn, struct view_batch *earlier, struct error *error)
 {
-    struct view_batch *batch = calloc(1, sizeof *batch);
+    struct view_batch *batch = earlier;
 
     if (!batch)
+        batch = calloc(1, sizeof *batch);
+    if (!batch)
         return error_memory(error);
+    txn->batch = batch;
+    if (earlier)
+        return 0;
     table_init(&batch->values, sizeof(struct id), sizeof(struct value_entry));
     table_init(&batch->outcomes, OUTCOME_KEY, sizeof(struct outcome_entry));
-    txn->batch = batch;
     return view_read_last_sequence(txn, &batch->last, error);
 }
 
@@ -39,6 +47,7 @@ void view_batch_close(struct view_batch *batch)
     if (!batch)
         return;
     table_release(&batch->values);
+    buffer_release(&batch->changed);
     table_release(&batch->outcomes);
     for (int i = 0; i < VIEW_LOGS; i++)
         free(batch->marked[i].stretch);
@@ -70,46 +79,52 @@ static int by_outcome_key(const void *a, const void *b)
     return by_key(a, b, OUTCOME_KEY);
 }
 
-/* NULL when memory ran out. The caller frees it. */
-static struct sorted *sort(const struct table *table, int (*order)(const void *, const void *))
+/* The entries of a table, sorted; `indices` are those of which (NULL: of all). NULL when memory ran out.
+ * The caller frees it. */
+static struct sorted *sort(const struct table *table, const uint32_t *indices, size_t count,
+                           int (*order)(const void *, const void *))
 {
-    struct sorted *sorted = malloc((table->count + 1) * sizeof *sorted);
+    struct sorted *sorted = malloc((count + 1) * sizeof *sorted);
 
     if (!sorted)
         return NULL;
-    for (uint32_t i = 0; i < table->count; i++) {
-        sorted[i].entry = table_at(table, i);
+    for (size_t i = 0; i < count; i++) {
+        sorted[i].entry = table_at(table, indices ? indices[i] : (uint32_t)i);
         get_u64(sorted[i].entry, &sorted[i].prefix);
     }
-    qsort(sorted, table->count, sizeof *sorted, order);
+    qsort(sorted, count, sizeof *sorted, order);
     return sorted;
 }
 
 static int put_values(struct view_txn *txn, struct error *error)
 {
-    struct table *values = &txn->batch->values;
-    struct sorted *sorted = sort(values, by_id);
+    struct view_batch *batch = txn->batch;
+    const uint32_t *changed = (const uint32_t *)(const void *)batch->changed.data;
+    size_t count = batch->changed.len / sizeof *changed;
+    struct sorted *sorted = sort(&batch->values, changed, count, by_id);
     int result = sorted ? 0 : error_memory(error);
 
-    for (uint32_t i = 0; result == 0 && i < values->count; i++) {
-        struct value_entry *entry = table_at(values, 0);
-        entry += (const struct value_entry *)(const void *)sorted[i].entry - entry;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        const struct value_entry *entry = (const void *)sorted[i].entry;
         struct view_stored stored = {.value = {entry->id, entry->value, entry->timestamp},
                                      .any_next = entry->any_next,
                                      .rejected = entry->rejected,
                                      .latest = entry->latest};
-        if (entry->changed)
-            result = view_write_value(txn, &stored, error);
-        entry->changed = false;
+        result = view_write_value(txn, &stored, error);
     }
+    for (size_t i = 0; i < count; i++)
+        ((struct value_entry *)table_at(&batch->values, changed[i]))->changed = false;
     free(sorted);
+    batch->changed.len = 0;
+    if (batch->values.count > KEPT_VALUES)
+        table_release(&batch->values);
     return result;
 }
 
 static int put_outcomes(struct view_txn *txn, struct error *error)
 {
     struct table *outcomes = &txn->batch->outcomes;
-    struct sorted *sorted = sort(outcomes, by_outcome_key);
+    struct sorted *sorted = sort(outcomes, NULL, outcomes->count, by_outcome_key);
     int result = sorted ? 0 : error_memory(error);
     unsigned char bytes[8];
 
@@ -156,6 +171,18 @@ struct value_entry *view_batch_value(struct view_txn *txn, const struct id *id,
     entry->any_next = stored.any_next;
     entry->rejected = stored.rejected;
     return entry;
+}
+
+int view_batch_change(struct view_txn *txn, struct value_entry *entry, struct error *error)
+{
+    struct view_batch *batch = txn->batch;
+    uint32_t index = table_index(&batch->values, entry);
+
+    if (entry->changed)
+        return 0;
+    entry->changed = true;
+    buffer_append(&batch->changed, &index, sizeof index);
+    return batch->changed.failed ? error_memory(error) : 0;
 }
 
 /* --- the order --- */

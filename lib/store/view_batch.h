@@ -5,10 +5,11 @@
 
 #include "store/view_records.h"
 
-int view_batch_open(struct view_txn *txn, struct error *error);
+/* Begins a batch. What an earlier one knew, which was committed, may be given to it, and is its then. */
+int view_batch_open(struct view_txn *txn, struct view_batch *earlier, struct error *error);
 void view_batch_close(struct view_batch *batch);
 
-/* Puts everything into the tables. */
+/* Puts everything into the tables. What is known of the values stays, so far as there is room. */
 int view_batch_flush(struct view_txn *txn, struct error *error);
 
 struct value_entry {
@@ -21,9 +22,12 @@ struct value_entry {
 };
 
 /* The value's entry, read if need be, version 0 if it doesn't exist; good until the next call. NULL on
- * error. Who changes it says so. */
+ * error. */
 struct value_entry *view_batch_value(struct view_txn *txn, const struct id *id,
                                      struct error *error);
+
+/* Says that an entry is about to be changed. */
+int view_batch_change(struct view_txn *txn, struct value_entry *entry, struct error *error);
 
 /* Appends to the order: 0 with its sequence number. */
 int view_batch_append(struct view_txn *txn, const struct outcome *outcome, int32_t partition,

@@ -50,14 +50,15 @@ static struct view_place *find(const struct view_cursor *cursor, int log, int32_
 static struct view_place *insert(struct view_cursor *cursor, int log, int32_t partition,
                                  int32_t index)
 {
-    struct view_place *places = cursor->logs[log].places;
+    struct view_place *places = cursor->logs[log].places, *grown;
     int32_t count = cursor->logs[log].count, cap = cursor->logs[log].cap;
 
     if (count == cap) {
         cap = cap ? cap * 2 : 4;
-        places = realloc(places, (size_t)cap * sizeof *places);
-        if (!places)
+        grown = realloc(places, (size_t)cap * sizeof *places);
+        if (!grown)
             return NULL;
+        places = grown;
         cursor->logs[log].places = places;
         cursor->logs[log].cap = cap;
     }

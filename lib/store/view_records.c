@@ -1,5 +1,6 @@
 #include "store/view_records.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -18,7 +19,14 @@ static const char *const names[] = {[VIEW_META] = "meta",         [VIEW_VALUES] 
 
 int view_damaged(const char *table, struct error *error)
 {
-    return error_set(error, EX_DATAERR, "the view is damaged: a record in %s is none", table);
+    return error_set(error, EX_DATAERR, "the view is damaged: a record in %s isn't as it has to be",
+                     table);
+}
+
+/* Whether a number and a time are such as can be written. */
+static bool fits(double number, int64_t timestamp)
+{
+    return isfinite(number) && (timestamp == TIMESTAMP_NONE || timestamp_valid(timestamp));
 }
 
 /* --- values --- */
@@ -37,6 +45,8 @@ int view_decode_value(const struct id *id, const struct db_bytes *found,
     stored->any_next = *at & FLAG_ANY_NEXT;
     stored->rejected = *at++ & FLAG_REJECTED;
     get_u64(at, &stored->latest);
+    if (!fits(stored->value.value.number, stored->value.timestamp))
+        return view_damaged("values", error);
     return 1;
 }
 
@@ -133,7 +143,8 @@ static bool decode_decided(const unsigned char *at, const unsigned char *end, ui
     at = get_i64(at, &outcome->timestamp);
     if (event)
         at = get_double(at, &outcome->result);
-    return actor_set(&outcome->actor, (const char *)at, (size_t)(end - at)) == 0;
+    return fits(outcome->value, outcome->timestamp) && (!event || isfinite(outcome->result)) &&
+           actor_set(&outcome->actor, (const char *)at, (size_t)(end - at)) == 0;
 }
 
 int view_read_record(struct view_txn *txn, uint64_t sequence, struct view_record *record,

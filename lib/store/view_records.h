@@ -51,7 +51,7 @@ struct view_txn {
     bool unplaced_changed;
 };
 
-/* A record in this table isn't as it has to be: EX_DATAERR. Returns -1. */
+/* EX_DATAERR: a record in this table has a wrong size, or holds what can't be. Returns -1. */
 int view_damaged(const char *table, struct error *error);
 
 /* A value with what else is known of it. */

@@ -70,9 +70,13 @@ def row(what, ours, against, theirs, goal=None):
                  f"{ratio:.2f} x", verdict))
 
 
-def rate(what, ours, count, unit):
-    rows.append((what, spread(ours, in_seconds), "", f"{count / statistics.median(ours):,.0f} {unit}/s",
-                 ""))
+def rate(what, ours, count, unit, goal=None):
+    """A row: our times for so many, and how many that is in a second."""
+    reached = count / statistics.median(ours)
+    verdict = ""
+    if goal:
+        verdict = f"at least {goal:,}: " + ("reached" if reached >= goal else "MISSED")
+    rows.append((what, spread(ours, in_seconds), "", f"{reached:,.0f} {unit}/s", verdict))
 
 
 def show():
