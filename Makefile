@@ -44,6 +44,8 @@ $(TOOLS:%=$B/bin/%): $B/bin/%: $$(addprefix $B/,$$(addsuffix .o,$$(basename $$(w
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LIBS)
 
+$B/cmd/calc-cgi/operations.o: cmd/calc-cgi/openapi.json
+
 $(UNITS): $B/tests/unit/%: $B/tests/unit/%.o $B/libcalc.a
 	$(LINK) $^ $(LIBS)
 # its test lets every allocation fail in turn
@@ -61,6 +63,8 @@ soak: tests
 	./tests/faults/power.py --tries 8
 	./tests/faults/sweep.py
 	./tests/faults/kafka.py --rounds 20
+	STORM=10000 RACE=1000 EXAMPLES=200 SEED=$$$$ ./scripts/check tests/http-storm.bats tests/http-openapi.bats
+	STORM=10000 RACE=1000 bats -f storms tests/kafka-http.bats
 fuzz:
 	./tests/fuzz/run 60
 lint:

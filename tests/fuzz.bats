@@ -35,3 +35,7 @@ fuzz() {
 @test "records of a state and a view that are anything are used or refused" {
     fuzz store
 }
+
+@test "any header, path and query is read to its end and no further" {
+    fuzz headers
+}

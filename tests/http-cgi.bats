@@ -325,3 +325,165 @@ view_of_nothing() {
     [[ $(header Link) == '</values/'*'>; rel="status"' ]]
     [ -z "$(header Retry-After)" ]
 }
+
+# derived WORD PATH ACTOR KEY: the UUIDv5, by another program.
+derived() {
+    python3 -c 'import sys, uuid
+space = uuid.UUID("ea5002c0-73f9-4d45-8c92-f0c2deaa7382")
+print(uuid.uuid5(space, "".join(part + "\n" for part in sys.argv[1:])))' "$@"
+}
+
+@test "a key makes the ids of a create, out of path, actor and key" {
+    local key="a \"key\" \\"
+    post '{"value":1}' /calc/values SCRIPT_NAME=/calc HTTP_IDEMPOTENCY_KEY='"a \"key\" \\"'
+    [ "$(jq -r .id commands)" = "$(derived command /values '' "$key")" ]
+    [ "$(jq -r .data.value_id commands)" = "$(derived value /values '' "$key")" ]
+    [ "$(body | jq -r .)" = "$(derived value /values '' "$key")" ]
+    post '{"value":1}' /values SCRIPT_NAME= HTTP_IDEMPOTENCY_KEY=k1 REMOTE_USER='Zoë'
+    [ "$(tail -n1 commands | jq -r .id)" = "$(derived command /values 'Zoë' k1)" ]
+    [ "$(tail -n1 commands | jq -r .data.value_id)" = "$(derived value /values 'Zoë' k1)" ]
+}
+
+@test "a key makes the id of an update, out of path, actor and key" {
+    post "$update" "/values/${base^^}" SCRIPT_NAME= HTTP_IDEMPOTENCY_KEY=k1
+    [ "$(jq -r .id commands)" = "$(derived command "/values/$base" '' k1)" ]
+    [ "$(jq -r .data.value_id commands)" = "$base" ]
+    printf %s "$update" | cgi REQUEST_METHOD=PUT CONTENT_LENGTH=${#update} SCRIPT_NAME=/calc \
+        PATH_INFO="/values/$base" HTTP_IDEMPOTENCY_KEY='"k1"' REMOTE_USER=ann
+    [ "$(tail -n1 commands | jq -r .id)" = "$(derived command "/values/$base" ann k1)" ]
+}
+
+@test "an empty key is 400, and no key is a new id each time" {
+    post '{"value":1}' /values SCRIPT_NAME= HTTP_IDEMPOTENCY_KEY=
+    [ "$(status)" = 400 ]
+    nothing_was_done
+    post '{"value":1}' /values SCRIPT_NAME=
+    post '{"value":1}' /values SCRIPT_NAME=
+    [ "$(jq -r .id commands | sort -u | wc -l)" -eq 2 ]
+}
+
+@test "If-Match becomes the expected version of the command" {
+    post "$update" "/values/$base" SCRIPT_NAME= HTTP_IF_MATCH='"7"'
+    [ "$(status)" = 202 ]
+    [ "$(jq -c .expected_version commands)" = 7 ]
+    post "$update" "/values/$base" SCRIPT_NAME= HTTP_IF_MATCH='"9223372036854775807"'
+    [ "$(tail -n1 commands | grep -o '"expected_version":[0-9]*')" = '"expected_version":9223372036854775807' ]
+    post "$update" "/values/$base" SCRIPT_NAME= HTTP_IF_MATCH='*'
+    [ "$(tail -n1 commands | jq 'has("expected_version")')" = false ]
+}
+
+@test "a condition that can never hold writes nothing" {
+    for tag in 'W/"1"' '"x"' '"0"' '"01"' '""'; do
+        post "$update" "/values/$base" SCRIPT_NAME= HTTP_IF_MATCH="$tag"
+        [ "$(status)" = 412 ]
+    done
+    for tag in '"1", "2"' 1 ''; do
+        post "$update" "/values/$base" SCRIPT_NAME= HTTP_IF_MATCH="$tag"
+        [ "$(status)" = 400 ]
+    done
+    nothing_was_done
+}
+
+@test "who waits though there is no view, or a broken one, is told that the command is durable" {
+    post '{"value":1}' /values SCRIPT_NAME= HTTP_PREFER=wait=0.2
+    [ "$(status)" = 202 ]
+    post '{"value":1}' /values SCRIPT_NAME= HTTP_PREFER=wait=1
+    [ "$(status)" = 202 ]
+    [ "$(header Preference-Applied)" = wait=1 ]
+    mkdir -p view/1
+    ln -s 1 view/current
+    echo nonsense >view/1/data.mdb
+    post '{"value":1}' /values SCRIPT_NAME= HTTP_PREFER=wait=1 2>errors
+    [ "$(status)" = 202 ]
+    [ "$(wc -l <commands)" -eq 3 ]
+}
+
+@test "as plain CGI, who waits gets the outcome when it comes" {
+    view_of_nothing
+    post '{"value":1}' /values SCRIPT_NAME= HTTP_PREFER=wait=20 3>&- &
+    until_true 10 test -s commands
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+    wait $!
+    [ "$(status)" = 201 ]
+    [ "$(body)" = '{"value":1.0}' ]
+}
+
+@test "a version that was forbidden, or that another create took, has its own status" {
+    local actor='"actor":"ann"' key id
+    id=$(derived command "/values/$base" '' k1)
+    {
+        printf '{"action":"CreateValue","id":"%s","data":{"value_id":"%s","value":1},%s}\n' "$base" "$base" "$actor"
+        printf '{"action":"UpdateValue","id":"%s","data":{"value_id":"%s","operation":"ADD","value":3},"expected_owner":"bob"}\n' \
+            "$id" "$base"
+        key=$(derived value /values '' k2)
+        printf '{"action":"CreateValue","id":"%s","data":{"value_id":"%s","value":1}}\n' "$base" "$key"
+        printf '{"action":"CreateValue","id":"%s","data":{"value_id":"%s","value":2}}\n' \
+            "$(derived command /values '' k2)" "$key"
+    } >commands
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+    post "$update" "/values/$base" SCRIPT_NAME= HTTP_IDEMPOTENCY_KEY=k1 HTTP_PREFER=wait=5
+    [ "$(status)" = 403 ]
+    [ "$(body | jq -r .reason)" = forbidden ]
+    post '{"value":2}' /values SCRIPT_NAME= HTTP_IDEMPOTENCY_KEY=k2 HTTP_PREFER=wait=5
+    [ "$(status)" = 409 ]
+    [ "$(body | jq -r .reason)" = value_exists ]
+}
+
+@test "headers that came several times are one" {
+    printf %s "$update" | env -i PATH="$PATH" python3 -c '
+import os, subprocess, ctypes, sys
+libc = ctypes.CDLL(None)
+def texts(*all): return (ctypes.c_char_p * (len(all) + 1))(*[a.encode() for a in all], None)
+path = next(p for p in (d + "/calc-cgi" for d in os.environ["PATH"].split(":")) if os.access(p, os.X_OK))
+libc.execve(path.encode(), texts("calc-cgi"), texts(
+    "CALC_COMMANDS=commands", "CALC_VIEW=view", "REQUEST_METHOD=PUT", "SCRIPT_NAME=",
+    "REQUEST_URI=/values/" + sys.argv[1], "CONTENT_LENGTH=" + sys.argv[2],
+    "HTTP_IF_MATCH=\"1\"", "HTTP_IF_MATCH=\"2\""))' "$base" "${#update}" >answer
+    [ "$(status)" = 400 ]
+    nothing_was_done
+}
+
+@test "healthz says which part doesn't work" {
+    get /healthz SCRIPT_NAME= 2>errors
+    [ "$(status)" = 503 ]
+    [ "$(body | jq -c '[.commands, .view]')" = '[true,false]' ]
+    view_of_nothing
+    get /healthz SCRIPT_NAME=
+    [ "$(status)" = 200 ]
+    get /healthz SCRIPT_NAME= CALC_COMMANDS=missing/commands 2>errors
+    [ "$(status)" = 503 ]
+    [ "$(body | jq -c '[.commands, .view]')" = '[false,true]' ]
+    [[ $(header Retry-After) =~ ^[0-9]+$ ]]
+}
+
+@test "the mount is found before healthz and openapi.json, too" {
+    get /some/where/openapi.json SCRIPT_NAME=/some/where/openapi.json
+    [ "$(status)" = 200 ]
+    [ "$(body | jq -r '.servers[0].url')" = /some/where ]
+    get /openapi.json SCRIPT_NAME=
+    [ "$(body | jq -r '.servers[0].url')" = / ]
+    get /a/healthz SCRIPT_NAME=/a/healthz PATH_INFO= CALC_BASE=/b
+    [ "$(status)" = 404 ]
+}
+
+@test "a slow body is 408 when its time is up" {
+    mkfifo slow
+    exec 9<>slow
+    printf '{"value"' >&9
+    cgi REQUEST_METHOD=POST CONTENT_LENGTH=11 REQUEST_URI=/values SCRIPT_NAME= <&9
+    exec 9>&-
+    [ "$(status)" = 408 ]
+    nothing_was_done
+}
+
+@test "a log that another process keeps locked is 503 when the time is up" {
+    : >commands
+    exec 8<commands
+    hold_lock 8
+    post '{"value":1}' /values SCRIPT_NAME= 2>errors
+    [ "$(status)" = 503 ]
+    flock -u 8
+    nothing_was_done
+}

@@ -5,6 +5,8 @@
 load helper
 load http/servers
 
+update='{"operation":"ADD","value":3}'
+
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
     needs cgi-fcgi python3 setsid pgrep
@@ -217,4 +219,169 @@ PYTHON
     grep -q '^Status: 503' answer
     flock -u 8
     [ "$(wc -l <commands)" -eq 1 ]
+}
+
+# idle: the listener has both connections, and its threads sleep.
+idle() {
+    until_true 10 connections_are 2
+}
+
+connections_are() {
+    [ "$(find "/proc/$listener/fd" -lname 'socket:*' | wc -l)" -ge $(($1 + 1)) ]
+}
+
+# calculate: handler and projector, following.
+calculate() {
+    in_group calc-handle -f -i commands -o events -r rejections 2>>log
+    in_group calc-project -f -i events -r rejections --view view 2>>log
+}
+
+@test "who waits gets the outcome, many at a time" {
+    : >commands
+    calculate
+    start_listener socket
+    for i in {1..40}; do
+        ask socket POST /values '{"value":'"$i"'}' HTTP_PREFER=wait=20
+        grep -q '^Status: 201' answer
+        grep -q "^Preference-Applied: wait=20" answer
+    done
+}
+
+@test "more waiting requests than there are threads for starve nobody" {
+    : >commands
+    start_listener socket
+    python3 - socket "$here" "$id" <<'PYTHON'
+import socket, struct, sys, time
+sys.path.insert(0, sys.argv[2])
+from fcgi import BEGIN, PARAMS, STDIN, pairs, read_answer, record
+
+def send(method, path, body, *more):
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(20)
+    connection.connect(sys.argv[1])
+    params = pairs([f"REQUEST_METHOD={method}", f"REQUEST_URI={path}", "SCRIPT_NAME=",
+                    f"CONTENT_LENGTH={len(body)}", *more])
+    connection.sendall(record(BEGIN, struct.pack("!HB5x", 1, 0)) + record(PARAMS, params) +
+                       record(PARAMS, b"") + (record(STDIN, body) if body else b"") + record(STDIN, b""))
+    return connection
+
+update, path = b'{"operation":"ADD","value":1}', "/values/" + sys.argv[3]
+waiting = []
+deadline = time.monotonic() + 60
+# nobody decides: they wait until all places are taken, and one is told to come back later
+while True:
+    connection = send("PUT", path, update, "HTTP_PREFER=wait=30")
+    connection.settimeout(0.05)
+    try:
+        answer = read_answer(connection)
+        break
+    except TimeoutError:
+        waiting.append(connection)
+    assert time.monotonic() < deadline
+print(len(waiting), "wait")
+assert 200 < len(waiting) < 1000, len(waiting)
+assert b"Status: 202" in answer and b"Preference-Applied" not in answer, answer
+# who wants to see something is told to come back
+assert b"Status: 503" in read_answer(send("GET", path + "?seen=" + sys.argv[3], b""))
+# the others are answered at once, many at a time
+begin = time.monotonic()
+for connection in [send("POST", "/values", b'{"value":1}') for _ in range(60)]:
+    assert b"Status: 202" in read_answer(connection)
+assert b"Status: 404" in read_answer(send("GET", "/nothing", b""))
+assert time.monotonic() - begin < 10
+# who leaves makes room
+for connection in waiting[:50]:
+    connection.close()
+deadline = time.monotonic() + 20
+while True:
+    connection = send("PUT", path, update, "HTTP_PREFER=wait=2")
+    if b"Preference-Applied" in read_answer(connection):
+        break
+    assert time.monotonic() < deadline
+PYTHON
+}
+
+@test "SIGTERM answers at once those who wait: 202, and 503 for who wants to see" {
+    : >commands
+    start_listener socket
+    ask socket PUT "/values/$id" "$update" HTTP_PREFER=wait=30 3>&- &
+    first=$!
+    ask2() { cd other && ask ../socket GET "/values/$id?seen=$id" '' HTTP_PREFER=wait=30; }
+    mkdir other
+    ask2 3>&- &
+    second=$!
+    until_true 10 grep -q ADD commands
+    idle
+    begin=$SECONDS
+    kill -TERM "$listener"
+    status_of 0 wait "$listener"
+    ((SECONDS - begin <= 3))
+    wait "$first"
+    wait "$second"
+    grep -q '^Status: 202' answer
+    grep -q '^Link: .*rel="status"' answer
+    grep -q '^Status: 503' other/answer
+}
+
+@test "a body that comes a byte at a time is 408 in time" {
+    start_listener socket
+    python3 - socket "$here" <<'PYTHON'
+import socket, struct, sys, time
+sys.path.insert(0, sys.argv[2])
+from fcgi import BEGIN, PARAMS, STDIN, pairs, read_answer, record
+connection = socket.socket(socket.AF_UNIX)
+connection.connect(sys.argv[1])
+params = pairs(["REQUEST_METHOD=POST", "REQUEST_URI=/values", "SCRIPT_NAME=", "CONTENT_LENGTH=60000"])
+connection.sendall(record(BEGIN, struct.pack("!HB5x", 1, 0)) + record(PARAMS, params) + record(PARAMS, b""))
+begin = time.monotonic()
+connection.settimeout(0.1)
+while time.monotonic() - begin < 30:
+    connection.sendall(record(STDIN, b" "))
+    try:
+        answer = read_answer(connection)
+        break
+    except TimeoutError:
+        pass
+assert b"Status: 408" in answer, answer
+assert 8 < time.monotonic() - begin < 15, time.monotonic() - begin
+PYTHON
+    creates socket
+}
+
+@test "a log that another process keeps locked is 503 when the time is up, and then goes on" {
+    start_listener socket
+    creates socket
+    exec 8<commands
+    hold_lock 8
+    ask socket POST /values '{"value":2}' 8<&-
+    grep -q '^Status: 503' answer
+    flock -u 8
+    exec 8<&-
+    creates socket 2
+}
+
+@test "a client that leaves in mid-answer costs no thread and no memory" {
+    : >commands
+    calculate
+    start_listener socket
+    for i in 1 2 3; do
+        ask socket POST /values '{"value":1}' HTTP_PREFER=wait=20
+    done
+    python3 - socket "$here" <<'PYTHON'
+import socket, struct, sys
+sys.path.insert(0, sys.argv[2])
+from fcgi import BEGIN, PARAMS, STDIN, pairs, read_answer, record
+params = pairs(["REQUEST_METHOD=GET", "REQUEST_URI=/openapi.json", "SCRIPT_NAME="])
+request = record(BEGIN, struct.pack("!HB5x", 1, 0)) + record(PARAMS, params) + record(PARAMS, b"") + record(STDIN, b"")
+for round in range(1000):
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(10)
+    connection.connect(sys.argv[1])
+    connection.sendall(request[: len(request) - round % 9])
+    if round % 2:
+        connection.recv(100)
+    connection.close()
+PYTHON
+    ask socket GET /healthz
+    grep -q '^Status: 200' answer
 }

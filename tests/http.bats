@@ -205,6 +205,22 @@ calc_cgi_listens() {
     parallel_behind apache-cgi
 }
 
+@test "Apache with FastCGI: the README's walk reads 12" {
+    walk_behind apache-fastcgi
+}
+
+@test "Apache with FastCGI: every request of the table gets its answer" {
+    table_behind apache-fastcgi
+}
+
+@test "Apache with FastCGI: an outage is 503 and ends by itself" {
+    outage_behind apache-fastcgi
+}
+
+@test "Apache with FastCGI: what many clients create is in the log once" {
+    parallel_behind apache-fastcgi
+}
+
 @test "nginx with its own fastcgi_params mounts it where the location is" {
     [ -e /etc/nginx/fastcgi_params ] || skip "there is no /etc/nginx/fastcgi_params"
     mount=/stock

@@ -87,8 +87,22 @@ behind() {
     behind nginx-fcgiwrap "$(uncommented nginx-fcgiwrap)"
 }
 
-@test "behind Apache, the walk and the table of requests pass" {
+@test "behind Apache, as FastCGI, the walk and the table of requests pass" {
+    behind apache-fastcgi
+}
+
+@test "behind Apache, as plain CGI, the walk and the table of requests pass" {
     behind apache-cgi "$(uncommented apache-cgi)"
+}
+
+@test "storms of retries, own writes and races are answered truly" {
+    start nginx-fastcgi
+    "$here/storm.py" retry "$url" "${STORM:-300}"
+    read_topic "$KAFKA_EVENTS_TOPICS" >events
+    [ "$(wc -l <events)" -eq "${STORM:-300}" ]
+    [ -z "$(read_topic "$KAFKA_REJECTIONS_TOPICS")" ]
+    "$here/storm.py" seen "$url" "${STORM:-100}"
+    "$here/storm.py" race "$url" "${RACE:-20}"
 }
 
 @test "a broker that is away gives 503 with Retry-After in time, and is found when it comes" {

@@ -58,7 +58,7 @@ free_port() {
 }
 
 @test "every example in calc-cgi(8) prints what the page says, behind lighttpd" {
-    needs python3 lighttpd curl
+    needs python3 lighttpd curl jq
     examples "$root"/man/*.8
 }
 

@@ -2,21 +2,22 @@
 #ifndef CALC_CGI_API_H
 #define CALC_CGI_API_H
 
-#include <pthread.h>
-
-#include "http.h"
-#include "store/view.h"
+#include "response.h"
 #include "stream/append.h"
 #include "stream/kafka.h"
+#include "viewer.h"
 
 /* What all requests of a process share. */
 struct api {
-    const char *folder; /* of the view */
+    const char *log; /* of commands: a stream */
     struct appender *commands;
     char topic_name[KAFKA_STREAM_TEXT];
-    pthread_rwlock_t view_lock; /* shared by who uses the view, exclusive to open it */
-    struct view *view;          /* NULL: not open */
+    struct viewer viewer;
 };
+
+/* How long a request may take: to be read and answered, to be appended, and, if it says nothing, to
+ * wait for what it wants to see. */
+enum { REQUEST_MS = 20000, BODY_MS = 10000, APPEND_MS = 10000, SEEN_MS = 5000 };
 
 /* Takes the settings: CALC_COMMANDS and CALC_VIEW, and CALC_KAFKA_CONFIG. EX_CONFIG if one is missing
  * or wrong. */
@@ -25,5 +26,22 @@ void api_close(struct api *api);
 
 /* Answers a request, whose params and read are set. Thread-safe. */
 void api_answer(struct api *api, struct request *request, struct response *response);
+
+/* --- the parts of it --- */
+
+/* Answers a POST or PUT of a command (commands.c). */
+void api_command(struct api *api, struct request *request, struct response *response);
+
+/* Answers a GET or HEAD of what is in the view (queries.c). */
+void api_query(struct api *api, const struct request *request, struct response *response);
+
+/* Answers a GET or HEAD of /healthz, and of /openapi.json (operations.c). */
+void api_health(struct api *api, const struct request *request, struct response *response);
+void api_openapi(const struct request *request, struct response *response);
+
+/* Whether If-Match and If-None-Match let a GET be answered with something that has this version, or
+ * has none (0). If not, it is answered (queries.c). */
+bool api_conditions_hold(const struct request *request, uint64_t version,
+                         struct response *response);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,22 +19,22 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "deadline.h"
 #include "tool/stop.h"
 
 enum {
-    THREADS = 64,        /* requests that wait for one sync together */
-    QUEUE = 64,          /* accepted connections that wait for a thread */
-    TIMEOUT_SECONDS = 30, /* for a web server that is slow to send or to take */
-    GRACE_SECONDS = 5     /* for requests under way when we are stopped */
+    WORKING = 64,                    /* requests that wait for one sync together */
+    THREADS = WORKING + WAITERS_MAX, /* those that wait for outcomes leave so many over */
+    STACK_BYTES = 512 * 1024,
+    GRACE_SECONDS = 5, /* for requests under way when we are stopped */
+    EXHAUSTED_MS = 10  /* until a descriptor may be free again */
 };
 
 struct server {
     struct api *api;
+    int socket;
     pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    int queue[QUEUE];
-    int queued;
-    bool stopping;
+    struct error error; /* why it ended by itself */
 };
 
 /* --- the socket --- */
@@ -130,14 +131,25 @@ int fastcgi_socket(const char *listen_on, struct error *error)
 
 static size_t read_fastcgi(void *from, char *to, size_t room)
 {
-    int got = FCGX_GetStr(to, (int)room, from);
+    FCGX_Request *fcgx = from;
+    int got = FCGX_GetStr(to, (int)room, fcgx->in);
 
     return got > 0 ? (size_t)got : 0;
 }
 
+/* Whether the web server closed the connection. */
+static bool is_gone(void *from)
+{
+    const FCGX_Request *fcgx = from;
+    struct pollfd ask = {.fd = fcgx->ipcFd};
+
+    return poll(&ask, 1, 0) > 0;
+}
+
 static void answer(struct api *api, FCGX_Request *fcgx)
 {
-    struct request request = {.params = fcgx->envp, .read = read_fastcgi, .from = fcgx->in};
+    struct request request = {
+        .params = fcgx->envp, .read = read_fastcgi, .gone = is_gone, .from = fcgx};
     struct response response = {0};
     struct buffer out = {0};
 
@@ -154,21 +166,19 @@ static bool sends_request(int fd)
 {
     struct pollfd wait[] = {{.fd = fd, .events = POLLIN}, {.fd = stop_fd(), .events = POLLIN}};
 
-    return poll(wait, 2, TIMEOUT_SECONDS * 1000) > 0 && wait[0].revents != 0;
+    return poll(wait, 2, REQUEST_MS) > 0 && wait[0].revents != 0;
 }
 
 /* A connection serves one request: one that a web server keeps open would keep a thread, too. */
 static void serve_connection(struct api *api, int fd)
 {
-    struct timeval timeout = {.tv_sec = TIMEOUT_SECONDS};
     FCGX_Request request;
 
+    deadline_set(REQUEST_MS);
     if (!sends_request(fd)) {
         close(fd);
         return;
     }
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     FCGX_InitRequest(&request, -1, 0); /* no socket to accept from: it returns when this one ends */
     request.ipcFd = fd;
     request.keepConnection = 1; /* else FCGX_Accept_r begins by closing it */
@@ -182,41 +192,63 @@ static void serve_connection(struct api *api, int fd)
 
 /* --- threads --- */
 
+/* Waits for a connection or for a stop. One connection wakes one thread, and of those that wait always
+ * the same few, whose caches are warm: see EPOLLEXCLUSIVE in epoll_ctl(2). */
+static int wait_descriptor(int socket)
+{
+    struct epoll_event connection = {.events = EPOLLIN | EPOLLEXCLUSIVE},
+                       stop = {.events = EPOLLIN};
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+
+    if (fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, socket, &connection) == 0 &&
+        epoll_ctl(fd, EPOLL_CTL_ADD, stop_fd(), &stop) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* Nothing can be accepted any more: ends as if somebody had asked to. */
+static void fail(struct server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    error_errno(&server->error, EX_IOERR, "can't accept connections");
+    pthread_mutex_unlock(&server->mutex);
+    raise(SIGTERM);
+}
+
 static void *work(void *argument)
 {
     struct server *server = argument;
+    int wait = wait_descriptor(server->socket), fd;
+    struct epoll_event event;
 
-    pthread_mutex_lock(&server->mutex);
-    for (;;) {
-        int fd;
-        while (!server->queued && !server->stopping)
-            pthread_cond_wait(&server->changed, &server->mutex);
-        if (!server->queued)
-            break;
-        fd = server->queue[0];
-        memmove(server->queue, server->queue + 1, (size_t)--server->queued * sizeof fd);
-        pthread_cond_broadcast(&server->changed);
-        pthread_mutex_unlock(&server->mutex);
-        serve_connection(server->api, fd);
-        pthread_mutex_lock(&server->mutex);
+    if (wait < 0)
+        fail(server);
+    while (!stop_asked()) {
+        if (epoll_wait(wait, &event, 1, -1) <= 0) {
+            deadline_set(0); /* the last request's: so long ago, and so seldom, it costs nothing */
+            continue;
+        }
+        fd = accept4(server->socket, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+            serve_connection(server->api, fd);
+        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            poll(NULL, 0, EXHAUSTED_MS);
+        else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            fail(server);
     }
-    pthread_mutex_unlock(&server->mutex);
+    if (wait >= 0)
+        close(wait);
     return NULL;
-}
-
-static void ignore(int number)
-{
-    (void)number;
 }
 
 /* Waits for the threads. What they do takes moments, unless another process holds the log's lock:
  * after a while they are interrupted, so that they give up waiting for it. */
 static void join_all(const pthread_t *threads, int count)
 {
-    struct sigaction action = {.sa_handler = ignore};
     struct timespec until;
 
-    sigaction(SIGUSR2, &action, NULL);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += GRACE_SECONDS;
     for (int i = 0; i < count; i++)
@@ -230,58 +262,40 @@ static void join_all(const pthread_t *threads, int count)
         }
 }
 
-static void enqueue(struct server *server, int fd)
+static int start_all(struct server *server, pthread_t threads[THREADS])
 {
-    pthread_mutex_lock(&server->mutex);
-    while (server->queued == QUEUE)
-        pthread_cond_wait(&server->changed, &server->mutex);
-    server->queue[server->queued++] = fd;
-    pthread_cond_broadcast(&server->changed);
-    pthread_mutex_unlock(&server->mutex);
-}
+    pthread_attr_t attributes;
+    int started = 0;
 
-static int accept_all(struct server *server, int socket, struct error *error)
-{
-    struct pollfd wait[] = {{.fd = socket, .events = POLLIN},
-                            {.fd = stop_fd(), .events = POLLIN}};
-
-    while (!stop_asked()) {
-        int fd;
-        if (poll(wait, 2, -1) < 0 || !wait[0].revents)
-            continue;
-        fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC);
-        if (fd >= 0)
-            enqueue(server, fd);
-        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            poll(NULL, 0, 10); /* a connection may end meanwhile */
-        else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-            return error_errno(error, EX_IOERR, "can't accept connections");
-    }
-    return 0;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    while (started < THREADS &&
+           pthread_create(&threads[started], &attributes, work, server) == 0)
+        started++;
+    pthread_attr_destroy(&attributes);
+    return started;
 }
 
 int fastcgi_serve(struct api *api, int socket, struct error *error)
 {
-    struct server server = {.api = api};
+    struct server server = {.api = api, .socket = socket};
+    struct pollfd wait = {.events = POLLIN};
     pthread_t threads[THREADS];
-    int started = 0, result;
+    int started;
 
     pthread_mutex_init(&server.mutex, NULL);
-    pthread_cond_init(&server.changed, NULL);
     FCGX_Init();
     stop_install();
-    /* whoever shares the socket may take the connection between our poll and our accept */
+    /* who else has the socket may take the connection between our waiting and our accept */
     fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK);
-    while (started < THREADS && pthread_create(&threads[started], NULL, work, &server) == 0)
-        started++;
-    result = started ? accept_all(&server, socket, error)
-                     : error_set(error, EX_UNAVAILABLE, "can't start a thread");
-    pthread_mutex_lock(&server.mutex);
-    server.stopping = true;
-    pthread_cond_broadcast(&server.changed);
-    pthread_mutex_unlock(&server.mutex);
+    started = start_all(&server, threads);
+    if (!started)
+        return error_set(error, EX_UNAVAILABLE, "can't start a thread");
+    wait.fd = stop_fd();
+    while (!stop_asked())
+        poll(&wait, 1, -1);
     join_all(threads, started);
-    pthread_cond_destroy(&server.changed);
     pthread_mutex_destroy(&server.mutex);
-    return result;
+    *error = server.error;
+    return error->status ? -1 : 0;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "deadline.h"
 #include "fastcgi.h"
 #include "stream/kafka.h"
 #include "tool/kafka_options.h"
@@ -33,7 +34,7 @@ static size_t read_stdin(void *from, char *to, size_t room)
     ssize_t got;
 
     (void)from;
-    while ((got = read(STDIN_FILENO, to, room)) < 0 && errno == EINTR)
+    while ((got = read(STDIN_FILENO, to, room)) < 0 && errno == EINTR && !deadline_passed())
         ;
     return got > 0 ? (size_t)got : 0;
 }
@@ -58,10 +59,12 @@ static int serve_cgi(struct api *api, const struct error *settings, struct error
     struct buffer out = {0};
     int result;
 
+    deadline_set(REQUEST_MS);
     if (settings->status)
         response_problem(&response, 503, "the calculator isn't set up: %s", settings->text);
     else
         api_answer(api, &request, &response);
+    deadline_set(0); /* nobody else waits for us */
     response_write(&request, &response, &out);
     result = write_stdout(&out, error);
     buffer_release(&out);
@@ -88,6 +91,7 @@ int main(int argc, char **argv)
     int option, socket, status;
 
     kafka_install();
+    deadline_install();
     options_open(&options, is_request() ? 1 : argc, argv, "+:" KAFKA_OPTION_LETTERS, longer, help);
     while ((option = options_next(&options)) != OPTION_END)
         if (option == OPTION_LISTEN)

@@ -39,6 +39,11 @@ def tail():
             b"\1\100\370a\n\371 \n\367b"]
 
 
+def headers():
+    return [b'wait=20; a="b, \\"c", respond-async', b'W/"3", "4"',
+            b"/values/0198c0de-0000-7000-8000-000000000001/history?limit=%31&seen=x"]
+
+
 def request(body, *variables):
     return b"".join(variable.encode() + b"\0" for variable in variables) + b"\0" + body
 
@@ -56,6 +61,13 @@ def cgi():
         request(b"", "REQUEST_METHOD=GET", command + "1"),
         request(b"", "REQUEST_METHOD=GET", command + "2"),
         request(b"", "REQUEST_METHOD=OPTIONS", "SCRIPT_NAME=/values"),
+        request(add, "REQUEST_METHOD=PUT", f"REQUEST_URI=/values/{ID}", 'HTTP_IF_MATCH="1"',
+                'HTTP_IDEMPOTENCY_KEY="key"', f"CONTENT_LENGTH={len(add)}"),
+        request(b"", "REQUEST_METHOD=GET", "REQUEST_URI=/values?limit=1&cursor=" + ID),
+        request(b"", "REQUEST_METHOD=GET", f"REQUEST_URI=/values/{ID}/history?limit=2"),
+        request(b"", "REQUEST_METHOD=GET", f"REQUEST_URI=/values/{ID}?as_of=2026-11-23T11:00:00Z"),
+        request(b"", "REQUEST_METHOD=GET", f"REQUEST_URI=/values/{ID}?version=1", 'HTTP_IF_NONE_MATCH="1"'),
+        request(b"", "REQUEST_METHOD=GET", "REQUEST_URI=/openapi.json"),
     ]
 
 
@@ -64,8 +76,8 @@ def store():
     return [which + change for which in (b"\0", b"\1") for change in changes]
 
 
-SEEDS = {"cgi": cgi, "lines": lines, "messages": messages, "number": number, "scan": messages, "store": store,
-         "tail": tail}
+SEEDS = {"cgi": cgi, "headers": headers, "lines": lines, "messages": messages, "number": number, "scan": messages,
+         "store": store, "tail": tail}
 
 
 def main():

@@ -17,13 +17,18 @@ A row of the table is a JSON object on a line; blank lines and lines that begin 
     status      the answer's status, or a list of those that do
     answer      headers of the answer, name to regular expression; null: has to be absent
     text        the whole body of the answer
+    like        a regular expression that is found in the body
+    holds       members that the JSON body has, among others
     save        names to keep: "value" from {"value": "body"} is the JSON body, and from
-                {"command": "Link"} the last part of that link's path. Later rows write ${value}.
+                {"command": "Link"} the last part of that link's path, and from {"more": "next"}
+                the next page's cursor. Later rows write ${value}.
     eventually  true: asked again until the answer fits, 10 seconds at most
     instead     what web servers answer by themselves, before calc-cgi is asked: {"nginx":
                 {"status": 400, "why": "..."}}. The key is the beginning of a server's name.
 
-Known besides: ${base}, ${host} (with the port), ${unknown} (an id that nobody used).
+Known besides: ${base}, ${mount} (the base, or a slash), ${host} (with the port), ${unknown} and
+${nobody} (ids that nobody used; rows send commands to the first), ${run} (new in each run), and a
+saved id in capitals under its name in capitals.
 What holds for every answer is no matter of the table: see check_always.
 """
 import argparse
@@ -154,9 +159,13 @@ def check_always(method, answer, base):
         yield "it has no Allow"
     if status in (503, 429) and not answer.headers.get("retry-after", "").isdigit():
         yield "it has no Retry-After"
+    if was_appended(answer) and not re.fullmatch(
+        f'<{base}/values/{UUID}/commands/{UUID}>; *rel="status"', answer.headers["link"]
+    ):
+        yield f"its Link is {answer.headers['link']}"
     if status == 202:
         link = answer.headers.get("link", "")
-        if not re.fullmatch(f'<{base}/values/{UUID}/commands/{UUID}>; *rel="status"', link):
+        if not was_appended(answer):
             yield f"its Link is {link}"
         value = link.split("/")[-3] if link.count("/") > 3 else ""
         if "location" in answer.headers:
@@ -166,6 +175,11 @@ def check_always(method, answer, base):
                 yield f"its body is {answer.text()} ({kind}), its Link {link}"
         elif body:
             yield f"it has a body: {answer.text()}"
+
+
+def was_appended(answer):
+    """Whether it says that a command is in the log: accepted, or decided by now."""
+    return answer.status != 504 and 'rel="status"' in answer.headers.get("link", "")
 
 
 def differences(row, answer, base):
@@ -181,6 +195,13 @@ def differences(row, answer, base):
             yield f"{name} is {value}, not like {pattern}"
     if "text" in row and answer.text() != row["text"]:
         yield f"body {answer.text()[:200]}, not {row['text']}"
+    if "like" in row and not re.search(row["like"], answer.text()):
+        yield f"body {answer.text()[:200]}, not like {row['like']}"
+    if "holds" in row:
+        body = json.loads(answer.body)
+        for name, value in row["holds"].items():
+            if body.get(name) != value:
+                yield f"{name} is {body.get(name)}, not {value}"
     yield from check_always(row["request"].split(" ")[0], answer, base)
 
 
@@ -190,7 +211,8 @@ def run_row(row, names, server):
     for name, other in row.get("instead", {}).items():
         if server.startswith(name):
             answer = ask(row, names)
-            if answer.status == other["status"]:
+            own = other["status"]
+            if answer.status in (own if isinstance(own, list) else [own]):
                 return [], answer
             return [f"status {answer.status}, not its own {other['status']}"], answer
     deadline = time.monotonic() + (DEADLINE if row.get("eventually") else 0)
@@ -212,6 +234,7 @@ def main():
 
     url = urllib.parse.urlsplit(options.base_url)
     names = {"base": url.path.rstrip("/"), "host": url.netloc, "unknown": str(uuid.uuid4())}
+    names.update(run=str(uuid.uuid4()), nobody=str(uuid.uuid4()), mount=names["base"] or "/")
     with open(options.table, encoding="utf-8") as table:
         lines = [line for line in table if line.strip() and not line.startswith("#")]
     accepted, failed = [], 0
@@ -223,9 +246,12 @@ def main():
             for name, source in row.get("save", {}).items():
                 if source == "body":
                     names[name] = json.loads(answer.body)
+                elif source == "next":
+                    names[name] = re.match("<[^>]*[?&]cursor=([^>&]*)", answer.headers["link"])[1]
                 else:
                     names[name] = answer.headers[source.lower()].split(">")[0].split("/")[-1]
-            if answer.status == 202:
+                names[name.upper()] = names[name].upper()
+            if was_appended(answer):
                 accepted.append(answer.headers["link"].split(">")[0].split("/")[-1])
         except (OSError, ValueError, KeyError) as error:
             found = [f"{type(error).__name__}: {error}"]

@@ -154,9 +154,23 @@ start_apache_cgi() {
     id=${groups[-1]}
 }
 
+start_apache_fastcgi() {
+    local user=()
+    needs apache2
+    [ -d /usr/lib/apache2/modules ] || skip "Apache's modules are elsewhere"
+    if [ "$EUID" -eq 0 ]; then
+        be_nobody
+        user=(-c "User nobody" -c "Group nogroup")
+    fi
+    url=http://127.0.0.1:$CALC_PORT${mount-}
+    [ -S run/calc-cgi.sock ] || start_listener run/calc-cgi.sock
+    in_group apache2 -D FOREGROUND -f "$1" "${user[@]}" 2>>log
+    id=${groups[-1]}
+}
+
 # start_listener PATH: a FastCGI calc-cgi on a Unix socket; sets listener, its process.
 start_listener() {
-    in_group calc-cgi --listen "$1" 2>>log
+    in_group "${as_user[@]}" calc-cgi --listen "$1" 2>>log
     listener=${groups[-1]}
     until_true 10 test -S "$1"
 }

@@ -1,13 +1,10 @@
-#include "http.h"
+#include "request.h"
 
-#include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "calc/json.h"
+#include "deadline.h"
 
 /* --- the request --- */
 
@@ -28,6 +25,31 @@ const char *request_param(const struct request *request, const char *name)
     return value && *value ? value : NULL;
 }
 
+const char *request_header(const struct request *request, const char *name,
+                           struct buffer *joined)
+{
+    size_t len = strlen(name);
+    const char *first = NULL;
+
+    for (char **param = request->params; *param; param++) {
+        const char *value = *param + len + 1;
+        if (strncmp(*param, name, len) != 0 || (*param)[len] != '=')
+            continue;
+        if (!first) {
+            first = value;
+            continue;
+        }
+        if (!joined->len)
+            buffer_append_text(joined, first);
+        buffer_printf(joined, ", %s", value);
+    }
+    if (joined->len || joined->failed) {
+        buffer_append(joined, "", 1);
+        return joined->failed ? "" : joined->data;
+    }
+    return first;
+}
+
 static int hex(char c)
 {
     if (c >= '0' && c <= '9')
@@ -36,18 +58,28 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Takes a character, which may be percent-encoded, and moves behind it. -1 if it is none, or U+0000. */
+static int decode_one(const char **at, char *c)
+{
+    *c = *(*at)++;
+    if (*c == '%') {
+        int high = hex(**at), low = high < 0 ? -1 : hex((*at)[1]);
+        if (low < 0 || high * 16 + low == 0)
+            return -1;
+        *c = (char)(high * 16 + low);
+        *at += 2;
+    }
+    return 0;
+}
+
 /* Percent-decodes a path up to its query. */
 static int decode(const char *text, struct buffer *out)
 {
-    for (; *text && *text != '?' && *text != '#'; text++) {
-        char c = *text;
-        if (c == '%') {
-            int high = hex(text[1]), low = high < 0 ? -1 : hex(text[2]);
-            if (low < 0 || high * 16 + low == 0)
-                return -1;
-            c = (char)(high * 16 + low);
-            text += 2;
-        }
+    char c;
+
+    while (*text && *text != '?' && *text != '#') {
+        if (decode_one(&text, &c) < 0)
+            return -1;
         buffer_append(out, &c, 1);
     }
     return 0;
@@ -97,12 +129,25 @@ static const char *find_segment(const char *path, const char *segment)
     return path;
 }
 
+/* Where the API begins in a path that has the mount point before it; NULL if it doesn't. */
+static const char *find_api(const char *path)
+{
+    static const char *const only[] = {"/healthz", "/openapi.json"};
+    const char *values = find_segment(path, "/values");
+    size_t len = strlen(path);
+
+    for (size_t i = 0; !values && i < sizeof only / sizeof *only; i++)
+        if (len >= strlen(only[i]) && strcmp(path + len - strlen(only[i]), only[i]) == 0)
+            return path + len - strlen(only[i]);
+    return values;
+}
+
 /* The mount point: CALC_BASE, else SCRIPT_NAME. Stock nginx puts the whole path into SCRIPT_NAME:
- * there the route begins at the first "/values". No slash at its end. */
+ * there the route begins where the API does. No slash at its end. */
 static size_t mount_of(const struct request *request, const char **mount)
 {
     const char *base = find(request, "CALC_BASE"), *script = find(request, "SCRIPT_NAME");
-    const char *values;
+    const char *api;
     size_t len;
 
     if (!base)
@@ -110,8 +155,8 @@ static size_t mount_of(const struct request *request, const char **mount)
     *mount = base ? base : script ? script : "";
     len = strlen(*mount);
     if (!base && script && !request_param(request, "PATH_INFO") &&
-        (values = find_segment(script, "/values")))
-        len = (size_t)(values - script);
+        (api = find_api(script)))
+        len = (size_t)(api - script);
     while (len && (*mount)[len - 1] == '/')
         len--;
     return len;
@@ -142,6 +187,34 @@ static int find_mount(struct request *request, bool *found)
     return 0;
 }
 
+/* Behind "/values". */
+static enum route route_values(struct request *request, const char *at)
+{
+    if (!*at)
+        return ROUTE_VALUES;
+    if (*at != '/' || strlen(++at) < ID_TEXT || id_read(at, &request->value_id) < 0)
+        return ROUTE_NONE;
+    at += ID_TEXT;
+    if (!*at)
+        return ROUTE_VALUE;
+    if (strcmp(at, "/history") == 0)
+        return ROUTE_HISTORY;
+    if (strncmp(at, "/commands/", 10) == 0 &&
+        id_parse(at + 10, strlen(at + 10), &request->command_id) == 0)
+        return ROUTE_COMMAND;
+    return ROUTE_NONE;
+}
+
+static const char *find_query(const struct request *request)
+{
+    const char *query = find(request, "QUERY_STRING"), *uri = find(request, "REQUEST_URI");
+
+    if (query || !uri)
+        return query ? query : "";
+    query = strchr(uri, '?');
+    return query ? query + 1 : "";
+}
+
 int request_route(struct request *request)
 {
     const char *at;
@@ -151,28 +224,68 @@ int request_route(struct request *request)
     if (!request->method)
         request->method = "GET";
     request->route = ROUTE_NONE;
+    request->query = find_query(request);
     if (read_path(request) < 0 || find_mount(request, &found) < 0)
         return -1;
     if (!found)
         return 0;
     at = request->path.data + request->mount;
-    if (strncmp(at, "/values", 7) != 0)
-        return 0;
-    at += 7;
-    if (!*at) {
-        request->route = ROUTE_VALUES;
-        return 0;
-    }
-    if (*at != '/' || strlen(++at) < ID_TEXT || id_read(at, &request->value_id) < 0)
-        return 0;
-    at += ID_TEXT;
-    if (!*at)
-        request->route = ROUTE_VALUE;
-    else if (strncmp(at, "/commands/", 10) == 0 &&
-             id_parse(at + 10, strlen(at + 10), &request->command_id) == 0)
-        request->route = ROUTE_COMMAND;
+    if (strncmp(at, "/values", 7) == 0)
+        request->route = route_values(request, at + 7);
+    else if (strcmp(at, "/healthz") == 0)
+        request->route = ROUTE_HEALTH;
+    else if (strcmp(at, "/openapi.json") == 0)
+        request->route = ROUTE_OPENAPI;
     return 0;
 }
+
+/* --- the query --- */
+
+/* Decodes up to one of the characters in `ends`, and moves there. -1 if it can't be decoded or has no
+ * room; it moves there all the same. */
+static int decode_part(const char **at, const char *ends, char text[QUERY_TEXT])
+{
+    size_t len = 0;
+    int result = 0;
+    char c;
+
+    while (**at && **at != '#' && !strchr(ends, **at)) {
+        if (decode_one(at, &c) < 0 || len + 1 == QUERY_TEXT)
+            result = -1;
+        else
+            text[len++] = c;
+    }
+    text[len] = '\0';
+    return result;
+}
+
+int request_query(const struct request *request, const char *name, char text[QUERY_TEXT])
+{
+    char key[QUERY_TEXT], value[QUERY_TEXT];
+    const char *at = request->query;
+    int found = 0;
+
+    while (*at && *at != '#') {
+        int result = decode_part(&at, "=&", key);
+        bool ours = result == 0 && strcmp(key, name) == 0;
+        value[0] = '\0';
+        if (*at == '=') {
+            at++;
+            result = decode_part(&at, "&", value);
+        }
+        if (*at == '&')
+            at++;
+        if (!ours)
+            continue;
+        if (found || result < 0)
+            return -1;
+        found = 1;
+        strcpy(text, value);
+    }
+    return found;
+}
+
+/* --- the body --- */
 
 static size_t read_some(struct request *request, char *to, size_t room)
 {
@@ -192,7 +305,7 @@ void request_drain(struct request *request)
 
     if (announced > DRAIN_MAX_BYTES)
         announced = DRAIN_MAX_BYTES;
-    while (!request->ended && request->taken < announced) {
+    while (!request->ended && !deadline_passed() && request->taken < announced) {
         size_t room = announced - request->taken;
         read_some(request, scratch, room < sizeof scratch ? room : sizeof scratch);
     }
@@ -212,6 +325,8 @@ static int read_to_end(struct request *request)
                             BODY_MAX_BYTES + 1 - request->body.len)) > 0)
         request->body.len += got;
     at[request->body.len] = '\0';
+    if (request->ended && deadline_passed())
+        return 408;
     return request->body.len <= BODY_MAX_BYTES ? 0 : 413;
 }
 
@@ -233,8 +348,8 @@ int request_read_body(struct request *request)
         return 503;
     while (request->body.len < length) {
         got = read_some(request, at + request->body.len, length - request->body.len);
-        if (!got)
-            return 400; /* the client left */
+        if (!got) /* the client left, or is too slow */
+            return deadline_passed() ? 408 : 400;
         request->body.len += got;
     }
     at[length] = '\0';
@@ -245,109 +360,4 @@ void request_release(struct request *request)
 {
     buffer_release(&request->path);
     buffer_release(&request->body);
-}
-
-/* --- the answer --- */
-
-static const char *phrase(int status)
-{
-    switch (status) {
-    case 200: return "OK";
-    case 202: return "Accepted";
-    case 204: return "No Content";
-    case 304: return "Not Modified";
-    case 400: return "Bad Request";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 411: return "Length Required";
-    case 413: return "Content Too Large";
-    case 415: return "Unsupported Media Type";
-    case 504: return "Gateway Timeout";
-    default: return "Service Unavailable";
-    }
-}
-
-void response_header(struct response *response, const char *name, const char *format, ...)
-{
-    va_list args;
-
-    buffer_printf(&response->headers, "%s: ", name);
-    va_start(args, format);
-    buffer_vprintf(&response->headers, format, args);
-    va_end(args);
-    buffer_append_text(&response->headers, "\r\n");
-}
-
-/* What of the mount point has no meaning of its own in a URI or a header stays as it is. */
-static void write_escaped(const char *text, size_t len, struct buffer *out)
-{
-    static const char plain[] = "/-._~!$&'()*+,=:@"
-                                "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
-    for (size_t i = 0; i < len; i++)
-        if (text[i] && strchr(plain, text[i]))
-            buffer_append(out, text + i, 1);
-        else
-            buffer_printf(out, "%%%02X", (unsigned char)text[i]);
-}
-
-void response_path(const struct request *request, const struct id *value_id,
-                   const struct id *command_id, struct buffer *out)
-{
-    char id[ID_TEXT];
-
-    id_write(value_id, id);
-    write_escaped(request->path.data, request->mount, out);
-    buffer_printf(out, "/values/%.36s", id);
-    if (!command_id)
-        return;
-    id_write(command_id, id);
-    buffer_printf(out, "/commands/%.36s", id);
-}
-
-void response_problem(struct response *response, int status, const char *format, ...)
-{
-    char detail[1024];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(detail, sizeof detail, format, args);
-    va_end(args);
-    for (char *at = detail; *at; at++)
-        if ((unsigned char)*at >= 0x80) /* quoted from a client, perhaps no UTF-8 */
-            *at = '?';
-    response->status = status;
-    response->body.len = 0;
-    response_header(response, "Content-Type", "application/problem+json");
-    if (status == 503)
-        response_header(response, "Retry-After", "1");
-    buffer_printf(&response->body,
-                  "{\"type\":\"%s\",\"title\":\"%s\",\"status\":%d,\"detail\":",
-                  status == 504 ? "outcome-unknown" : "about:blank", phrase(status), status);
-    json_write_string(&response->body, detail, strlen(detail));
-    buffer_append_text(&response->body, "}");
-}
-
-void response_write(const struct request *request, const struct response *response,
-                    struct buffer *out)
-{
-    bool bodyless = response->status == 304 || response->status == 204;
-
-    if (response->headers.failed || response->body.failed) {
-        buffer_append_text(out, "Status: 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n");
-        return;
-    }
-    buffer_printf(out, "Status: %d %s\r\n", response->status, phrase(response->status));
-    buffer_append(out, response->headers.data, response->headers.len);
-    if (!bodyless)
-        buffer_printf(out, "Content-Length: %zu\r\n", response->body.len);
-    buffer_append_text(out, "\r\n");
-    if (!bodyless && strcmp(request->method, "HEAD") != 0)
-        buffer_append(out, response->body.data, response->body.len);
-}
-
-void response_release(struct response *response)
-{
-    buffer_release(&response->headers);
-    buffer_release(&response->body);
 }

@@ -1,0 +1,51 @@
+#include "deadline.h"
+
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { REPEAT_MS = 500 };
+
+static _Thread_local struct {
+    timer_t timer;
+    bool made;
+    int64_t until_ms; /* 0: none */
+} mine;
+
+static void ignore(int number)
+{
+    (void)number;
+}
+
+void deadline_install(void)
+{
+    struct sigaction action = {.sa_handler = ignore};
+
+    sigaction(SIGUSR2, &action, NULL);
+}
+
+static bool make_timer(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR2};
+
+    event._sigev_un._tid = gettid(); /* timer_create(2): glibc has no other name for it */
+    mine.made = timer_create(CLOCK_MONOTONIC, &event, &mine.timer) == 0;
+    return mine.made;
+}
+
+void deadline_set(int64_t ms)
+{
+    struct itimerspec when = {.it_value = {ms / 1000, ms % 1000 * 1000000},
+                              .it_interval = {.tv_nsec = REPEAT_MS * 1000000}};
+
+    mine.until_ms = ms ? clock_ms() + ms : 0;
+    if (mine.made || make_timer())
+        timer_settime(mine.timer, 0, &when, NULL);
+}
+
+bool deadline_passed(void)
+{
+    return mine.until_ms && clock_ms() >= mine.until_ms;
+}

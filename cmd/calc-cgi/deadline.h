@@ -1,0 +1,17 @@
+/* How long a thread may be held up by others: by a web server that sends slowly, or takes slowly, or
+ * by who has the log's lock. */
+#ifndef CALC_CGI_DEADLINE_H
+#define CALC_CGI_DEADLINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Once, before the others: SIGUSR2 interrupts system calls from now on, and does nothing else. */
+void deadline_install(void);
+
+/* Sets the calling thread's deadline, and begins anew: from then on its system calls are interrupted
+ * (EINTR), again and again, so that it can ask deadline_passed(). 0: none. */
+void deadline_set(int64_t ms);
+bool deadline_passed(void);
+
+#endif
