@@ -15,8 +15,9 @@
 #include "base/folder.h"
 
 /* Address space is what a larger map costs, not disk. It always reaches this far beyond what is
- * used: more than a batch of 1,048,576 records takes, each of which may copy three leaf pages. */
-static const size_t headroom = (size_t)16 << 30;
+ * used: more than a batch of 1,048,576 records takes, each of which may copy three leaf pages. It is
+ * made larger in steps, since everybody has to map it anew then. */
+static const size_t headroom = (size_t)13 << 30, step = (size_t)1 << 30;
 
 struct db {
     MDB_env *env;
@@ -273,7 +274,7 @@ static int make_room(struct db *db)
     used = (info.me_last_pgno + 1) * stat.ms_psize;
     if (info.me_mapsize >= used + headroom)
         return 0;
-    return mdb_env_set_mapsize(db->env, (used / headroom + 2) * headroom + used / 2 / 4096 * 4096);
+    return mdb_env_set_mapsize(db->env, headroom + (used + used / 2) / step * step + step);
 }
 
 /* Takes over the map's new size, which another process chose. */

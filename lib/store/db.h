@@ -44,7 +44,7 @@ bool db_was_written(const struct db *db);
  * the machine until then. */
 int db_set_lazy(struct db *db, bool lazy, struct error *error);
 
-/* Begins a transaction; a writing one has room for 16 gigabytes of changes. Threads may each
+/* Begins a transaction; a writing one has room for 13 gigabytes of changes. Threads may each
  * have a reading one. It must be ended: committed or aborted (NULL is allowed). */
 int db_begin(struct db *db, bool write, struct db_txn **txn, struct error *error);
 int db_commit(struct db_txn *txn, struct error *error);
