@@ -1,5 +1,6 @@
 #include "keeper.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -304,7 +305,9 @@ int keeper_mark(const char *folder, struct output *const outputs[KEEPER_OUTPUTS]
         return -1;
     snprintf(data, sizeof data, "%s/data.mdb", store);
     if (access(data, F_OK) < 0)
-        return 0;
+        return errno == ENOENT || errno == ENOTDIR
+                   ? 0
+                   : error_errno(error, EX_IOERR, "can't look for %s", data);
     lock = lock_folder(folder, error);
     if (lock < 0)
         return -1;

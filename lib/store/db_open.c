@@ -113,6 +113,8 @@ static int make_file(const char *folder, const char *const *tables, struct error
         return error_set(error, EX_IOERR, "%s: name too long", folder);
     if (access(name, F_OK) == 0)
         return 0;
+    if (errno != ENOENT) /* it may be there, and must not be replaced by an empty one */
+        return error_errno(error, EX_IOERR, "can't look for %s", name);
     snprintf(temporary, sizeof temporary, "%s/new.mdb", folder);
     unlink(temporary);
     code = open_env(&db, temporary, MDB_NOSUBDIR | MDB_NOLOCK);
