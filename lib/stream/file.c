@@ -85,13 +85,27 @@ static void drain(int notify_fd)
         ;
 }
 
+/* Whether the name still means the file that is read: 1, 0, -1. */
+static int is_named(const struct reader *reader, struct error *error)
+{
+    const struct file *file = reader->file;
+    struct stat named;
+
+    if (!reader->follow || !file->path)
+        return 1;
+    if (stat(file->path, &named) == 0)
+        return named.st_ino == file->inode && named.st_dev == file->device;
+    return errno == ENOENT || errno == ENOTDIR
+               ? 0
+               : error_errno(error, EX_IOERR, "can't look for %s", file->path);
+}
+
 /* Looks, under the lock, how far the log goes: to behind its last newline. What follows is a torn
  * tail, which a writer may cut off and write something else in its place. */
 static int look(struct reader *reader, struct error *error)
 {
     struct file *file = reader->file;
     uint64_t size, end;
-    struct stat named;
     int result;
 
     if (lock_take(reader->fd, LOCK_SHARED, error) < 0)
@@ -105,9 +119,10 @@ static int look(struct reader *reader, struct error *error)
                          "%s ends at %llu, before the position %llu that was reached",
                          reader->name, (unsigned long long)end,
                          (unsigned long long)reader->lines.offset);
-    if (reader->follow && file->path &&
-        (stat(file->path, &named) < 0 || named.st_ino != file->inode ||
-         named.st_dev != file->device))
+    result = is_named(reader, error);
+    if (result < 0)
+        return -1;
+    if (result == 0)
         return error_set(error, EX_DATAERR, "%s was replaced or removed while it was read",
                          reader->name);
     reader->torn = size - end;

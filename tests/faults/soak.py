@@ -313,6 +313,8 @@ class Round:
         status = part.process.poll()
         if status is None or part.killed or not self.recently_full(part):
             return
+        if part is self.projector and status == os.EX_TEMPFAIL:
+            return  # a rebuild came first
         part.check(status, (os.EX_IOERR,))
         # LMDB calls a short write an I/O error
         if not tail(part.name + ".err", 300).rstrip().endswith(("File too large", "input/output error")):
