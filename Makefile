@@ -20,8 +20,8 @@ CFLAGS = -O2 -g
 # no fused multiply-add: a result is the same bytes on every machine
 ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) -ffp-contract=off -MMD -MP -Ilib \
   -D_GNU_SOURCE -DCALC_VERSION='"$(VERSION)"'
-# only the tools that call kafka_install() get librdkafka; LMDB from its archive: the shared one costs a query a third of its start (it brings libpthread)
-LIBS = -ljansson -luuid -Wl,-Bstatic -llmdb -Wl,-Bdynamic -lfcgi -lrdkafka -lpthread -lm
+# only the tools that call kafka_install() get librdkafka; LMDB and nettle from their archives: LMDB's shared one costs a query a third of its start (it brings libpthread)
+LIBS = -ljansson -luuid -Wl,-Bstatic -llmdb -lnettle -Wl,-Bdynamic -lfcgi -lrdkafka -lpthread -lm
 LINK = $(CC) $(ALL_CFLAGS) $(if $S,,-pie -Wl,-z,relro,-z,now) -Wl,--as-needed -o $@
 
 TOOLS := $(notdir $(wildcard cmd/*))

@@ -1,5 +1,6 @@
-/* Ids that are made. The one place that knows libuuid; apart from id.c, so that who only reads and
- * writes ids starts without it. */
+/* Ids that are made. The one place that knows libuuid and nettle; apart from id.c, so that who only reads
+ * and writes ids starts without them. */
+#include <nettle/sha1.h>
 #include <sys/random.h>
 #include <time.h>
 #include <uuid/uuid.h>
@@ -36,7 +37,16 @@ void id_new(struct id *id)
     id->bytes[6] = (uint8_t)(0x70 | (id->bytes[6] & 0x0f));
 }
 
+/* As RFC 9562, 5.5, says. The digest is nettle's: that of libuuid takes twice as long, and was a third of
+ * what a command costs. */
 void id_derive(const struct id *space, const void *name, size_t len, struct id *id)
 {
-    uuid_generate_sha1(id->bytes, space->bytes, name, len);
+    struct sha1_ctx digest;
+
+    sha1_init(&digest);
+    sha1_update(&digest, sizeof space->bytes, space->bytes);
+    sha1_update(&digest, len, name);
+    sha1_digest(&digest, sizeof id->bytes, id->bytes);
+    id->bytes[6] = (uint8_t)(0x50 | (id->bytes[6] & 0x0f));
+    id->bytes[8] = (uint8_t)(0x80 | (id->bytes[8] & 0x3f));
 }
