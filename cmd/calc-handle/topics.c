@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -292,16 +293,52 @@ static int take_over(struct handler *handler, struct error *error)
     return result;
 }
 
+/* A partition on its way out. */
+struct leaving {
+    struct partition *partition;
+    const struct topics *topics;
+    bool checkpoint, started;
+    pthread_t thread;
+    int result;
+    struct error error;
+};
+
+static void *leave(void *argument)
+{
+    struct leaving *leaving = argument;
+
+    leaving->result = partition_leave(leaving->partition, leaving->topics, leaving->checkpoint,
+                                      &leaving->error);
+    return NULL;
+}
+
+/* All at once: each has its own state to write, and others may wait for the partitions. */
 static int leave_all(struct handler *handler, bool checkpoint, struct error *error)
 {
+    int32_t count = handler->partitions ? handler->topics.count : 0;
+    struct leaving *all = calloc((size_t)count + 1, sizeof *all);
     int result = 0;
 
-    for (int32_t i = 0; handler->partitions && i < handler->topics.count; i++)
-        if (handler->partitions[i].ours &&
-            partition_leave(&handler->partitions[i], &handler->topics, checkpoint && result == 0,
-                            error) < 0)
+    for (int32_t i = 0; all && i < count; i++) {
+        if (!handler->partitions[i].ours)
+            continue;
+        all[i] = (struct leaving){.partition = &handler->partitions[i],
+                                  .topics = &handler->topics,
+                                  .checkpoint = checkpoint};
+        all[i].started = pthread_create(&all[i].thread, NULL, leave, &all[i]) == 0;
+        if (!all[i].started)
+            leave(&all[i]);
+    }
+    for (int32_t i = 0; all && i < count; i++) {
+        if (all[i].started)
+            pthread_join(all[i].thread, NULL);
+        if (all[i].result < 0 && result == 0) {
+            *error = all[i].error;
             result = -1;
-    return result;
+        }
+    }
+    free(all);
+    return all ? result : error_memory(error);
 }
 
 static int give_back(struct handler *handler, struct error *error)
