@@ -314,3 +314,20 @@ alone() {
         }
     done <cases
 }
+
+@test "a state and a view that can't be looked for are not replaced by empty ones" {
+    needs strace
+    for file in events.state/0/data.mdb "view/$(readlink view/current)/data.mdb"; do
+        before=$(cksum <"$file")
+        tool=handle
+        [[ $file == events.state/* ]] || tool=project
+        case $tool in
+        handle) set -- calc-handle -i commands -o events -r rejections ;;
+        project) set -- calc-project -i events -r rejections --view view ;;
+        esac
+        run -74 --separate-stderr strace -qq -o trace -P "$file" -e inject=access:error=EACCES "$@"
+        [[ $stderr == *"can't look for $file: Permission denied"* ]]
+        [ "$(cksum <"$file")" = "$before" ]
+    done
+    all_is_well
+}
