@@ -42,6 +42,10 @@ int view_cursor_place(struct view_txn *txn, struct view_cursor *cursor, struct e
 int view_cursor_place_at_end(struct view_txn *txn, struct view_cursor *cursor,
                              struct error *error);
 
+/* Puts a zeroed cursor right behind the record with this sequence, which is there. */
+int view_cursor_place_behind(struct view_txn *txn, struct view_cursor *cursor, uint64_t sequence,
+                             struct error *error);
+
 /* The next record in the view's order that isn't before the cursor, which moves behind it: 1, 0 if there
  * is none yet, -1. */
 int view_cursor_next(struct view_txn *txn, struct view_cursor *cursor, struct view_record *record,
