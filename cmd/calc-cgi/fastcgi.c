@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -146,6 +147,16 @@ static bool is_gone(void *from)
     return poll(&ask, 1, 0) > 0;
 }
 
+/* Hands the connection over to the streams, with what was answered so far. */
+static void follow(struct api *api, FCGX_Request *fcgx, const struct buffer *head,
+                   struct feed *feed)
+{
+    struct outlet outlet = {.fd = fcgx->ipcFd, .request = fcgx->requestId};
+
+    fcgx->ipcFd = -1;
+    streams_add(api->streams, &outlet, head, feed);
+}
+
 static void answer(struct api *api, FCGX_Request *fcgx)
 {
     struct request request = {
@@ -155,7 +166,10 @@ static void answer(struct api *api, FCGX_Request *fcgx)
 
     api_answer(api, &request, &response);
     response_write(&request, &response, &out);
-    FCGX_PutStr(out.data, (int)out.len, fcgx->out);
+    if (response.feed)
+        follow(api, fcgx, &out, response.feed);
+    else
+        FCGX_PutStr(out.data, (int)out.len, fcgx->out);
     buffer_release(&out);
     response_release(&response);
     request_release(&request);
@@ -185,9 +199,10 @@ static void serve_connection(struct api *api, int fd)
     if (FCGX_Accept_r(&request) == 0) {
         answer(api, &request);
         request.keepConnection = 0;
-        FCGX_Finish_r(&request);
+        if (request.ipcFd >= 0)
+            FCGX_Finish_r(&request);
     }
-    FCGX_Free(&request, 1);
+    FCGX_Free(&request, request.ipcFd >= 0);
 }
 
 /* --- threads --- */
@@ -276,6 +291,20 @@ static int start_all(struct server *server, pthread_t threads[THREADS])
     return started;
 }
 
+/* Each stream has a descriptor, and so have a thread, and the request that it answers. */
+static void raise_descriptors(int streams)
+{
+    rlim_t wanted = (rlim_t)streams + 3 * THREADS;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+        diag_warn("only %llu files may be open: too few for %d streams",
+                  (unsigned long long)limit.rlim_cur, streams);
+}
+
 int fastcgi_serve(struct api *api, int socket, struct error *error)
 {
     struct server server = {.api = api, .socket = socket};
@@ -288,6 +317,9 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     stop_install();
     /* who else has the socket may take the connection between our waiting and our accept */
     fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK);
+    raise_descriptors(api->most_streams);
+    if (streams_open(&api->viewer, api->most_streams, &api->streams, error) < 0)
+        return -1;
     started = start_all(&server, threads);
     if (!started)
         return error_set(error, EX_UNAVAILABLE, "can't start a thread");
@@ -295,6 +327,7 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     while (!stop_asked())
         poll(&wait, 1, -1);
     join_all(threads, started);
+    streams_close(api->streams);
     pthread_mutex_destroy(&server.mutex);
     *error = server.error;
     return error->status ? -1 : 0;
