@@ -94,6 +94,7 @@ int feed_place(struct viewer *viewer, struct view_txn *txn, struct feed *feed,
     if (view_cursor_place(txn, &feed->cursor, error) < 0)
         return -1;
     feed->opening = viewer->openings;
+    feed->joined = false;
     return 0;
 }
 

@@ -19,6 +19,7 @@ struct feed {
     struct id value_id;
     struct view_cursor cursor;
     unsigned opening; /* the viewer's, in which the cursor was placed */
+    bool joined;      /* it is told what tail.h has */
 };
 
 /* Begins a feed behind a cursor's text, or "beginning", or "now". It is placed in the view that is there

@@ -8,10 +8,12 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "lap.h"
+#include "tail.h"
 #include "tool/stop.h"
 
 enum {
-    CHUNK_BYTES = 16384,      /* to a stream at once */
+    CHUNK_BYTES = 32768,      /* to a stream at once */
     STACK_BYTES = 256 * 1024,
     EVENTS = 64,              /* taken from epoll at once */
 };
@@ -33,6 +35,8 @@ struct streams {
     struct view_waiter waiter;
     struct stream **all; /* `most` of them at most */
     int count;
+    struct tail tail;
+    struct lap lap;
     struct buffer chunk;
 
     pthread_mutex_t mutex; /* for what follows */
@@ -150,12 +154,59 @@ static void take_events(struct streams *streams)
     } while (got == EVENTS);
 }
 
-static void put(struct streams *streams, struct stream *stream)
+static void put(struct stream *stream, const char *text, size_t len)
 {
-    if (!streams->chunk.len)
+    if (!len)
         return;
-    stream->ended |= outlet_put(&stream->outlet, streams->chunk.data, streams->chunk.len) < 0;
+    stream->ended |= outlet_put(&stream->outlet, text, len) < 0;
     set_beat(stream);
+}
+
+/* 1 if there may be more, 0 if not yet, -1. */
+static int read_view(struct streams *streams, struct view_txn *txn, struct stream *stream,
+                     struct error *error)
+{
+    int result;
+
+    streams->chunk.len = 0;
+    result = feed_read(txn, stream->feed, CHUNK_BYTES, &streams->chunk, error);
+    if (result >= 0)
+        put(stream, streams->chunk.data, streams->chunk.len);
+    tail_join(&streams->tail, stream->feed);
+    return result;
+}
+
+/* The same, of the tail; TAIL_LEFT if it isn't there. */
+static int read_tail(struct streams *streams, struct stream *stream, struct error *error)
+{
+    const char *text;
+    size_t len;
+    int result =
+        tail_read(&streams->tail, stream->feed, CHUNK_BYTES, &streams->chunk, &text, &len);
+
+    if (result >= 0)
+        put(stream, text, len);
+    return result == -1 ? error_memory(error) : result;
+}
+
+static void end_with(struct stream *stream, const struct error *error)
+{
+    diag_error("a stream ends: %s", error->text);
+    stream->ended = true;
+}
+
+/* Whether a stream can be told something: not one whose view is folded anew, and will come there. */
+static bool is_ready(struct streams *streams, struct view_txn *txn, struct stream *stream)
+{
+    struct error error;
+
+    if (outlet_is_full(&stream->outlet) || stream->ended)
+        return false;
+    if (feed_place(streams->viewer, txn, stream->feed, &error) == 0)
+        return true;
+    if (error.status != EX_TEMPFAIL)
+        end_with(stream, &error);
+    return false;
 }
 
 /* Tells a stream what it wasn't told yet, or some of it. Whether there may be more at once. */
@@ -164,34 +215,99 @@ static bool serve(struct streams *streams, struct view_txn *txn, struct stream *
     struct error error;
     int result;
 
-    if (outlet_is_full(&stream->outlet) || stream->ended)
+    if (!is_ready(streams, txn, stream))
         return false;
-    streams->chunk.len = 0;
-    result = feed_place(streams->viewer, txn, stream->feed, &error);
-    if (result < 0 && error.status == EX_TEMPFAIL)
-        return false; /* the view is folded anew, and will come there */
-    if (result == 0)
-        result = feed_read(txn, stream->feed, CHUNK_BYTES, &streams->chunk, &error);
-    if (result < 0) {
-        diag_error("a stream ends: %s", error.text);
-        stream->ended = true;
-        buffer_release(&streams->chunk);
-        return false;
-    }
-    put(streams, stream);
+    result = read_tail(streams, stream, &error);
+    if (result == TAIL_LEFT && stream->feed->one && streams->tail.placed)
+        return false; /* its lap comes */
+    if (result == TAIL_LEFT)
+        result = read_view(streams, txn, stream, &error);
+    if (result < 0)
+        end_with(stream, &error);
     return result > 0 && !outlet_is_full(&stream->outlet);
 }
+
+/* --- those that are behind, and hear of one value --- */
+
+static bool waits_for_lap(const struct streams *streams, const struct stream *stream)
+{
+    return stream->feed->one && !stream->feed->joined && !stream->ended &&
+           stream->feed->opening == streams->tail.opening && !outlet_is_full(&stream->outlet) &&
+           stream->feed->cursor.sequence < streams->tail.cursor.sequence;
+}
+
+/* Where the next stretch begins: with the first of them that isn't before the last one's end; else with the
+ * first of all. UINT64_MAX if none of them waits. */
+static uint64_t next_stretch(const struct streams *streams)
+{
+    uint64_t first = UINT64_MAX, next = UINT64_MAX;
+
+    for (int i = 0; i < streams->count; i++) {
+        uint64_t sequence = streams->all[i]->feed->cursor.sequence;
+        if (!waits_for_lap(streams, streams->all[i]))
+            continue;
+        if (sequence < first)
+            first = sequence;
+        if (sequence >= streams->lap.end && sequence < next)
+            next = sequence;
+    }
+    return next < UINT64_MAX ? next : first;
+}
+
+static void take_stretch(struct streams *streams, struct stream *stream)
+{
+    while (lap_has(&streams->lap, stream->feed) && !outlet_is_full(&stream->outlet) &&
+           !stream->ended) {
+        streams->chunk.len = 0;
+        if (lap_take(&streams->lap, stream->feed, CHUNK_BYTES, &streams->chunk) < 0) {
+            stream->ended = true; /* no memory: it comes again */
+            buffer_release(&streams->chunk);
+        } else {
+            put(stream, streams->chunk.data, streams->chunk.len);
+        }
+    }
+    tail_join(&streams->tail, stream->feed);
+}
+
+/* Whether there may be more at once. */
+static bool serve_lap(struct streams *streams, struct view_txn *txn)
+{
+    uint64_t sequence = next_stretch(streams);
+    struct error error;
+
+    if (sequence == UINT64_MAX) {
+        lap_release(&streams->lap);
+        return false;
+    }
+    if (lap_read(txn, &streams->lap, sequence, &error) < 0) {
+        for (int i = 0; i < streams->count; i++)
+            if (waits_for_lap(streams, streams->all[i]))
+                end_with(streams->all[i], &error);
+        return false;
+    }
+    for (int i = 0; i < streams->count; i++)
+        if (waits_for_lap(streams, streams->all[i]))
+            take_stretch(streams, streams->all[i]);
+    return true;
+}
+
+/* --- all of them --- */
 
 static bool serve_all(struct streams *streams)
 {
     struct view_txn *txn;
     struct error error;
-    bool more = false;
+    bool more;
 
+    if (!streams->count)
+        tail_release(&streams->tail);
     if (!streams->count || viewer_begin(streams->viewer, &txn, &error) < 0)
         return false; /* it will be there again */
+    /* after an error they read the view by themselves, and it is theirs */
+    more = tail_follow(streams->viewer, txn, &streams->tail, &error) > 0;
     for (int i = 0; i < streams->count; i++)
         more |= serve(streams, txn, streams->all[i]);
+    more |= serve_lap(streams, txn);
     viewer_end(streams->viewer, txn);
     return more;
 }
@@ -211,7 +327,7 @@ static void beat(struct streams *streams)
         if (streams->chunk.failed)
             buffer_release(&streams->chunk);
         else
-            put(streams, stream);
+            put(stream, streams->chunk.data, streams->chunk.len);
     }
 }
 
@@ -291,6 +407,8 @@ static void release(struct streams *streams)
     if (streams->epoll_fd >= 0)
         close(streams->epoll_fd);
     buffer_release(&streams->chunk);
+    tail_release(&streams->tail);
+    lap_release(&streams->lap);
     free(streams->all);
     free(streams);
 }

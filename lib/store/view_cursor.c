@@ -439,3 +439,54 @@ int view_cursor_next(struct view_txn *txn, struct view_cursor *cursor, struct vi
     return move(txn, cursor, (int)record->log, record->partition, record->offset, error) < 0 ? -1
                                                                                           : 1;
 }
+
+/* --- many cursors --- */
+
+int view_cursor_move(struct view_cursor *cursor, const struct view_cursor *other,
+                     enum view_log log, int32_t partition, uint64_t offset)
+{
+    int32_t index;
+    struct view_place *place = find(cursor, (int)log, partition, &index);
+    const struct view_place *known;
+
+    if (!place) {
+        place = insert(cursor, (int)log, partition, index);
+        known = find(other, (int)log, partition, &index);
+        if (!place || !known)
+            return -1;
+        place->first_digest = known->first_digest;
+    }
+    if (offset > place->last)
+        place->last = offset;
+    return 0;
+}
+
+int view_cursor_join(struct view_cursor *cursor, const struct view_cursor *other)
+{
+    for (int log = 0; log < VIEW_LOGS; log++)
+        for (int32_t i = 0; i < other->logs[log].count; i++) {
+            const struct view_place *place = &other->logs[log].places[i];
+            if (view_cursor_move(cursor, other, (enum view_log)log, place->partition,
+                                 place->last) < 0)
+                return -1;
+        }
+    return 0;
+}
+
+bool view_cursor_has(const struct view_cursor *cursor, const struct view_record *record)
+{
+    return !is_behind(cursor, record);
+}
+
+bool view_cursor_covers(const struct view_cursor *outer, const struct view_cursor *inner)
+{
+    for (int log = 0; log < VIEW_LOGS; log++)
+        for (int32_t i = 0; i < inner->logs[log].count; i++) {
+            const struct view_place *place = &inner->logs[log].places[i], *there;
+            int32_t index;
+            there = find(outer, log, place->partition, &index);
+            if (!there || there->last < place->last)
+                return false;
+        }
+    return true;
+}

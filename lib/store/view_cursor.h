@@ -51,4 +51,19 @@ int view_cursor_place_behind(struct view_txn *txn, struct view_cursor *cursor, u
 int view_cursor_next(struct view_txn *txn, struct view_cursor *cursor, struct view_record *record,
                      struct error *error);
 
+/* For who reads many cursors' records once: moves the cursor over a record of the order. `other` is one
+ * of the same view that has been over it, or over a later one of that partition. -1 when memory ran
+ * out. */
+int view_cursor_move(struct view_cursor *cursor, const struct view_cursor *other,
+                     enum view_log log, int32_t partition, uint64_t offset);
+
+/* The same over everything that `other` has been over. */
+int view_cursor_join(struct view_cursor *cursor, const struct view_cursor *other);
+
+/* Whether a record is before the cursor. */
+bool view_cursor_has(const struct view_cursor *cursor, const struct view_record *record);
+
+/* Whether everything that is before `inner` is before `outer`; both are placed in the same view. */
+bool view_cursor_covers(const struct view_cursor *outer, const struct view_cursor *inner);
+
 #endif
