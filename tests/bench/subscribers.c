@@ -2,8 +2,8 @@
  *
  *   subscribers VIEW PORT STREAMS SLOW SECONDS RATE
  *
- * Opens STREAMS streams of /events on 127.0.0.1:PORT, of which SLOW are read at a tenth of the pace that they
- * would need, and folds RATE events a second into VIEW, in batches of a hundredth of a second. Every stream
+ * Opens STREAMS streams of /events on 127.0.0.1:PORT, of which SLOW are read at a fortieth of the pace that
+ * they would need, and folds RATE events a second into VIEW, in batches of a hundredth of a second. Every stream
  * has to get every event, in order; the slow ones are given the time for that afterwards. Prints
  * microseconds from the end of the commit to the moment at which an event was read, of those that aren't
  * slow: the median, the 99th and the 99.9th percentile, and how many deliveries that were. */
@@ -28,9 +28,9 @@ struct stream {
     int fd;
     bool slow;
     bool in_body;
-    size_t chunk; /* left of the chunk, its newline included */
-    char line[2048];
-    size_t len;
+    size_t chunk; /* what is left of it */
+    char head[256], line[2048]; /* what came of one */
+    size_t head_len, len;
     uint64_t version; /* told last */
 };
 
@@ -40,9 +40,8 @@ static uint64_t total;
 static _Atomic int64_t *committed_ns; /* by version */
 static uint32_t *buckets;
 static uint64_t deliveries;
-static bool in_run = true;
-static struct id value_id = {{1, 9, 8}};
-static uint64_t slow_pace; /* bytes a round of a slow one */
+static uint64_t batch_events;
+static const struct id value_id = {{1, 9, 8}};
 
 static _Noreturn void fail(const char *what)
 {
@@ -91,19 +90,14 @@ static void *project(void *argument)
 {
     struct view *view = argument;
     int64_t begin = now_ns();
-    uint64_t seconds_total = total - 1, done = 1;
-    int64_t per_batch = INT64_C(1000000000) / BATCHES;
+    uint64_t done = 1;
 
     for (int64_t batch = 1; done < total; batch++) {
-        int64_t left = begin + batch * per_batch - now_ns();
-        uint64_t to = 1 + seconds_total; /* unless it is too early */
+        int64_t left = begin + batch * (INT64_C(1000000000) / BATCHES) - now_ns();
         if (left > 0)
             nanosleep(&(struct timespec){.tv_nsec = left}, NULL);
-        to = done + slow_pace; /* see main: the batch */
-        if (to > total)
-            to = total;
-        fold(view, done + 1, to);
-        done = to;
+        fold(view, done + 1, done + batch_events);
+        done += batch_events;
     }
     return NULL;
 }
@@ -112,7 +106,7 @@ static void *project(void *argument)
 
 static void connect_stream(struct stream *stream, int port)
 {
-    static const char request[] = "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    static const char request[] = "GET /events?from=beginning HTTP/1.1\r\nHost: localhost\r\n\r\n";
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int small = 16384;
@@ -172,50 +166,43 @@ static void take_text(struct stream *stream, const char *text, size_t len)
     }
 }
 
-/* Takes the chunks off. What is no whole line of the head, or of a chunk's size, waits in `held`. */
-static void take_bytes(struct stream *stream, char *text, size_t len)
+/* A line of the head, or a chunk's size. */
+static void take_head(struct stream *stream)
 {
-    static _Thread_local char size_line[64];
-    (void)size_line;
+    stream->head[stream->head_len] = '\0';
+    stream->head_len = 0;
+    if (stream->in_body)
+        stream->chunk = strtoul(stream->head, NULL, 16); /* 0: the newline behind a chunk */
+    else if (strncmp(stream->head, "HTTP/1.1", 8) == 0 && !strstr(stream->head, " 200"))
+        fail(stream->head);
+    else
+        stream->in_body = stream->head[0] == '\r';
+}
+
+/* Bytes of the answer, in whatever pieces. */
+static void take_bytes(struct stream *stream, const char *text, size_t len)
+{
     while (len) {
-        if (!stream->in_body || stream->chunk == 0) {
-            char *end = memchr(text, '\n', len);
-            size_t some = end ? (size_t)(end + 1 - text) : len;
-            /* lines of the head and sizes are short, and use the room behind the event's line */
-            static char (*held)[256];
-            static unsigned char *held_len;
-            size_t index = (size_t)(stream - streams);
-            if (!held) {
-                held = calloc((size_t)stream_count, sizeof *held);
-                held_len = calloc((size_t)stream_count, 1);
-            }
-            if (held_len[index] + some > 255)
-                fail("a head line is too long");
-            memcpy(held[index] + held_len[index], text, some);
-            held_len[index] = (unsigned char)(held_len[index] + some);
-            text += some;
-            len -= some;
-            if (!end)
-                return;
-            held[index][held_len[index]] = '\0';
-            held_len[index] = 0;
-            if (stream->in_body && held[index][0] != '\r')
-                stream->chunk = strtoul(held[index], NULL, 16);
-            else if (!stream->in_body && strncmp(held[index], "HTTP", 4) == 0 && !strstr(held[index], " 200"))
-                fail(held[index]);
-            else if (!stream->in_body && held[index][0] == '\r')
-                stream->in_body = true;
-            continue;
+        const char *end = stream->chunk ? NULL : memchr(text, '\n', len);
+        size_t some = end ? (size_t)(end + 1 - text) : len;
+        if (stream->chunk) {
+            some = len < stream->chunk ? len : stream->chunk;
+            take_text(stream, text, some);
+            stream->chunk -= some;
+        } else {
+            if (stream->head_len + some >= sizeof stream->head)
+                fail("a line of the head is too long");
+            memcpy(stream->head + stream->head_len, text, some);
+            stream->head_len += some;
+            if (end)
+                take_head(stream);
         }
-        size_t some = len < stream->chunk ? len : stream->chunk;
-        take_text(stream, text, some);
-        stream->chunk -= some;
         text += some;
         len -= some;
     }
 }
 
-static bool read_stream(struct stream *stream, size_t most)
+static void read_stream(struct stream *stream, size_t most)
 {
     static char bytes[READ_BYTES];
     ssize_t got = recv(stream->fd, bytes, most < sizeof bytes ? most : sizeof bytes, MSG_DONTWAIT);
@@ -224,10 +211,9 @@ static bool read_stream(struct stream *stream, size_t most)
         fail("a stream ended");
     if (got > 0)
         take_bytes(stream, bytes, (size_t)got);
-    return got > 0;
 }
 
-/* Until all streams that are `which` have that version. */
+/* Until all streams have that version, or all but the slow ones, which are read now and then. */
 static void read_until(int epoll, uint64_t version, bool slow_too)
 {
     struct epoll_event events[256];
@@ -279,8 +265,8 @@ int main(int argc, char **argv)
     slow_count = atoi(argv[4]);
     seconds = atoi(argv[5]);
     rate = atoi(argv[6]);
-    total = 1 + (uint64_t)seconds * (uint64_t)rate;
-    slow_pace = (uint64_t)rate / BATCHES;
+    batch_events = (uint64_t)(rate / BATCHES);
+    total = 1 + (uint64_t)seconds * BATCHES * batch_events;
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
@@ -297,8 +283,7 @@ int main(int argc, char **argv)
             epoll_ctl(epoll, EPOLL_CTL_ADD, streams[i].fd, &event);
     }
     fold(view, 1, 1);
-    /* who subscribed to now may have been told of it as something that is there: the next one tells */
-    read_until(epoll, 1, true);
+    read_until(epoll, 1, true); /* now all are there */
     memset(buckets, 0, BUCKETS * sizeof *buckets);
     deliveries = 0;
     pthread_create(&projector, NULL, project, view);
