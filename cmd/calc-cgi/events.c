@@ -12,18 +12,21 @@ enum { CURSOR_TEXT = 1 << 16 };
 static const char *find_place(const struct request *request, struct buffer *text)
 {
     const char *last = request_param(request, "HTTP_LAST_EVENT_ID");
-    char *from = buffer_reserve(text, CURSOR_TEXT);
+    char *from;
     int found;
 
-    if (last || !from)
+    if (last)
         return last;
-    found = request_query_long(request, "from", from, CURSOR_TEXT);
+    if (!*request->query)
+        return "now";
+    from = buffer_reserve(text, CURSOR_TEXT);
+    found = from ? request_query_long(request, "from", from, CURSOR_TEXT) : -1;
     return found > 0 ? from : found == 0 ? "now" : NULL;
 }
 
 static void refuse(const struct error *error, struct response *response)
 {
-    if (error->status == EX_DATAERR) {
+    if (error->status == EX_USAGE) {
         response_problem(response, 400, "%s", error->text);
         return;
     }
@@ -80,7 +83,9 @@ void api_events(struct api *api, const struct request *request, struct response 
 
     response->headers.len = 0; /* and nothing of it is to be kept */
     response_header(response, "Cache-Control", "no-store");
-    if (from)
+    if (text.failed)
+        response_problem(response, 503, "out of memory");
+    else if (from)
         subscribe(api, request, from, response);
     else
         response_problem(response, 400, "the query takes from once, and it is a cursor, beginning or now");

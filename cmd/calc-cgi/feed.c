@@ -10,9 +10,16 @@ static int place_at(struct view_txn *txn, const char *from, struct view_cursor *
     if (strcmp(from, "now") == 0)
         return view_cursor_place_at_end(txn, cursor, error);
     if (strcmp(from, "beginning") != 0 &&
-        view_cursor_read(from, strlen(from), cursor, error) < 0)
+        view_cursor_read(from, strlen(from), cursor, error) < 0) {
+        if (error->status == EX_DATAERR)
+            error->status = EX_USAGE;
         return -1;
-    return view_cursor_place(txn, cursor, error);
+    }
+    if (view_cursor_place(txn, cursor, error) == 0)
+        return 0;
+    if (cursor->foreign)
+        error->status = EX_USAGE;
+    return -1;
 }
 
 int feed_open(struct viewer *viewer, const char *from, const struct id *value_id,

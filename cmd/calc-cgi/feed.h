@@ -23,8 +23,8 @@ struct feed {
 };
 
 /* Begins a feed behind a cursor's text, or "beginning", or "now". It is placed in the view that is there
- * now. EX_DATAERR if the text is none of these, or of other logs; EX_TEMPFAIL if the view isn't there,
- * or not ready for it. */
+ * now. EX_USAGE if the text is none of these, or of other logs; EX_TEMPFAIL if the view isn't there, or
+ * not ready for it; EX_DATAERR if that is damaged. */
 int feed_open(struct viewer *viewer, const char *from, const struct id *value_id,
               struct feed **feed, struct error *error);
 void feed_close(struct feed *feed);

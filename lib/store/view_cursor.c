@@ -210,6 +210,12 @@ int view_cursor_read(const char *text, size_t len, struct view_cursor *cursor,
 
 /* --- placing --- */
 
+static int other_log(struct view_cursor *cursor, struct error *error)
+{
+    cursor->foreign = true;
+    return error_set(error, EX_DATAERR, "the cursor is of another log");
+}
+
 /* Whether the cursor is of the logs that the view was folded from. Its digest is known if it was read. */
 static int check_logs(struct view_txn *txn, struct view_cursor *cursor, struct error *error)
 {
@@ -225,13 +231,13 @@ static int check_logs(struct view_txn *txn, struct view_cursor *cursor, struct e
                 return error_set(error, EX_TEMPFAIL,
                                  "the view has nothing yet of what the cursor has read");
             if (!cursor->digested && !id_equal(&place->first_digest, &position.first_digest))
-                return error_set(error, EX_DATAERR, "the cursor is of another log");
+                return other_log(cursor, error);
             place->first_digest = position.first_digest;
         }
     if (!digest(cursor, &found))
         return error_memory(error);
     if (cursor->digested && found != cursor->digest)
-        return error_set(error, EX_DATAERR, "the cursor is of another log");
+        return other_log(cursor, error);
     return 0;
 }
 

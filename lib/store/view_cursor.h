@@ -22,6 +22,7 @@ struct view_cursor {
     uint64_t sequence; /* where to go on in the view that it was placed in, or 0 */
     uint64_t digest;   /* of all first digests, if it is known */
     bool digested;
+    bool foreign; /* view_cursor_place() failed since it is of other logs, not for what is in the view */
 };
 
 void view_cursor_release(struct view_cursor *cursor);
