@@ -5,6 +5,7 @@
 # make soak       the long forms of the fault loops: kill -9, losses of power, a fault at every call
 # make fuzz       60 s a fuzzer
 # make lint       compilers, shells, manual pages, and which room includes which
+# make screenshots  of the page, for the README
 # make install    DESTDIR=, PREFIX=/usr/local
 # make clean
 
@@ -73,6 +74,8 @@ fuzz:
 lint:
 	@$(MAKE) --no-print-directory B=build/lint WERROR=-Werror CFLAGS=-O2 all tests
 	@./scripts/lint
+screenshots: all
+	./tests/page/screenshots man
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(foreach s,1 5 7 8,$(DESTDIR)$(PREFIX)/share/man/man$s)
 	install $(TOOLS:%=$B/bin/%) $(DESTDIR)$(PREFIX)/bin
@@ -80,5 +83,5 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all tests run check bench soak fuzz lint install clean
+.PHONY: all tests run check bench soak fuzz lint screenshots install clean
 -include $(wildcard $B/lib/*/*.d $B/cmd/*/*.d $B/tests/unit/*.d)
