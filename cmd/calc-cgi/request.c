@@ -223,7 +223,7 @@ static const char *find_query(const struct request *request)
 /* The mount point without a slash, where it is known to be one and not a path that nobody serves. */
 static bool is_bare_mount(const struct request *request, const char *at)
 {
-    return !*at && (find(request, "CALC_BASE") || getenv("CALC_BASE"));
+    return !*at && request->mount && (find(request, "CALC_BASE") || getenv("CALC_BASE"));
 }
 
 int request_route(struct request *request)
