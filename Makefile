@@ -44,6 +44,10 @@ $(TOOLS:%=$B/bin/%): $B/bin/%: $$(addprefix $B/,$$(addsuffix .o,$$(basename $$(w
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LIBS)
 
+# on topics, a quarter of the handler's time went to malloc and free: what one thread of librdkafka allocates
+# another frees; mimalloc is made for that (sanitizers bring their own)
+$B/bin/calc-handle: LIBS := $(if $S,,-lmimalloc) $(LIBS)
+
 $B/cmd/calc-cgi/operations.o: cmd/calc-cgi/openapi.json
 
 $(UNITS): $B/tests/unit/%: $B/tests/unit/%.o $B/libcalc.a
