@@ -299,8 +299,8 @@ static bool is_beyond(const struct db_cursor *cursor, const void *key, size_t le
 }
 
 /* LMDB needs no search for what is appended, and fills its pages. */
-int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
-                  size_t len, struct error *error)
+static int cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
+                      size_t len, unsigned flags, struct error *error)
 {
     MDB_val where = {key_len, (void *)(uintptr_t)key}, what = {len, (void *)(uintptr_t)value};
     int code;
@@ -308,8 +308,22 @@ int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, con
     if (!cursor->looked && look_for_last(cursor, error) < 0)
         return -1;
     cursor->beyond = cursor->beyond || is_beyond(cursor, key, key_len);
-    code = mdb_cursor_put(cursor->cursor, &where, &what, cursor->beyond ? MDB_APPEND : 0);
-    return code ? db_failed(code, "can't write", error) : 0;
+    code = mdb_cursor_put(cursor->cursor, &where, &what, cursor->beyond ? MDB_APPEND : flags);
+    if (code == MDB_KEYEXIST && flags == MDB_NOOVERWRITE)
+        return 0;
+    return code ? db_failed(code, "can't write", error) : 1;
+}
+
+int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
+                  size_t len, struct error *error)
+{
+    return cursor_put(cursor, key, key_len, value, len, 0, error) < 0 ? -1 : 0;
+}
+
+int db_cursor_insert(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
+                     size_t len, struct error *error)
+{
+    return cursor_put(cursor, key, key_len, value, len, MDB_NOOVERWRITE, error);
 }
 
 static bool ascends(const struct db_bytes *from, const struct db_bytes *to)

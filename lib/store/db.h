@@ -91,6 +91,10 @@ int db_cursor_next(struct db_cursor *cursor, struct db_bytes *key, struct db_byt
 int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
                   size_t len, struct error *error);
 
+/* The same, as db_insert() does. A key may come twice. */
+int db_cursor_insert(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
+                     size_t len, struct error *error);
+
 /* How many entries a table has, counted one by one: what a damaged page lost or has twice isn't believed.
  * EX_DATAERR if their keys don't ascend. */
 int db_count(struct db_txn *txn, int table, uint64_t *count, struct error *error);
