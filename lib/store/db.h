@@ -41,7 +41,7 @@ int db_open_quietly(const char *folder, const char *const *tables, struct db **d
 bool db_was_written(const struct db *db);
 
 /* Lazy: what is committed is durable only when it is turned off again, and may be damaged by a crash of
- * the machine until then. */
+ * the machine until then. A writing transaction has room for 26 gigabytes of changes meanwhile. */
 int db_set_lazy(struct db *db, bool lazy, struct error *error);
 
 /* Begins a transaction; a writing one has room for 13 gigabytes of changes. Threads may each

@@ -17,7 +17,7 @@ struct outcome_entry {
 enum {
     KEPT_VALUES = 1 << 20, /* in memory, of 64 bytes each */
     MOST_CHANGED = 1 << 20, /* of them, with room for a batch's more, */
-    MOST_OUTCOMES = 1 << 22, /* and these, of 40 bytes: before they are put into the tables */
+    MOST_OUTCOMES = 1 << 21, /* and these, of 40 bytes: before they are put into the tables */
 };
 
 struct view_batch {
