@@ -85,14 +85,27 @@ void view_discard(struct view *copy)
     view_close(copy);
 }
 
-/* Puts everything that was committed into its tables, durably. */
-static int finish(struct view *copy, struct error *error)
+int view_settle(struct view *copy, struct error *error)
 {
     struct view_txn *txn;
+    int result;
 
-    copy->unseen = false;
-    if (copy->withheld && (view_begin(copy, &txn, error) < 0 || view_commit(copy, txn, error) < 0))
+    if (!copy->withheld)
+        return 0;
+    copy->unseen = false; /* now it counts */
+    result = view_begin(copy, &txn, error);
+    if (result == 0)
+        result = view_commit(copy, txn, error);
+    copy->unseen = true;
+    return result;
+}
+
+/* From here on what is committed is whole and durable. */
+static int finish(struct view *copy, struct error *error)
+{
+    if (view_settle(copy, error) < 0)
         return -1;
+    copy->unseen = false;
     return db_set_lazy(copy->db, false, error);
 }
 

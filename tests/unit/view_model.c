@@ -335,6 +335,8 @@ static void test_model(struct random *random, const char *folder, struct view *v
                 aborts++;
             } else {
                 view_commit(view, txn, &error);
+                if (copy && kind == 986)
+                    bad += wrong(view_settle(view, &error) == 0, "step %d: %s", step, error.text);
                 kept = model;
             }
             txn = NULL;
