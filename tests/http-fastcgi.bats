@@ -348,6 +348,29 @@ PYTHON
     creates socket
 }
 
+@test "a body that is more than is read, or more than was announced, doesn't cost its answer" {
+    start_listener socket
+    python3 - socket "$here" <<'PYTHON'
+import socket, struct, sys
+sys.path.insert(0, sys.argv[2])
+from fcgi import BEGIN, PARAMS, STDIN, pairs, read_answer, record
+mebibytes = 4
+for announced, status in ((mebibytes << 20, b"413"), (11, b"202")):
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(10)
+    connection.connect(sys.argv[1])
+    params = pairs(["REQUEST_METHOD=POST", "REQUEST_URI=/values", "SCRIPT_NAME=", f"CONTENT_LENGTH={announced}"])
+    connection.sendall(record(BEGIN, struct.pack("!HB5x", 1, 0)) + record(PARAMS, params) + record(PARAMS, b"") +
+                       record(STDIN, b'{"value":1}'))
+    for _ in range(mebibytes * 32):
+        connection.sendall(record(STDIN, b" " * 32768))
+    connection.sendall(record(STDIN, b""))
+    answer = read_answer(connection)
+    assert b"Status: " + status in answer, answer
+PYTHON
+    creates socket 2
+}
+
 @test "a log that another process keeps locked is 503 when the time is up, and then goes on" {
     start_listener socket
     creates socket

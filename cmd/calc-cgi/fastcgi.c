@@ -146,19 +146,25 @@ static bool is_gone(void *from)
     return poll(&ask, 1, 0) > 0;
 }
 
-static void answer(struct api *api, FCGX_Request *fcgx)
+/* Whether the request was read to its end, so that nothing more will come. */
+static bool answer(struct api *api, FCGX_Request *fcgx)
 {
     struct request request = {
         .params = fcgx->envp, .read = read_fastcgi, .gone = is_gone, .from = fcgx};
     struct response response = {0};
     struct buffer out = {0};
+    bool ended;
 
     api_answer(api, &request, &response);
     response_write(&request, &response, &out);
     FCGX_PutStr(out.data, (int)out.len, fcgx->out);
+    FCGX_FClose(fcgx->err);
+    FCGX_FClose(fcgx->out); /* the end of the request is written with the last stream */
+    ended = request_ends(&request) && FCGX_GetError(fcgx->in) == 0;
     buffer_release(&out);
     response_release(&response);
     request_release(&request);
+    return ended;
 }
 
 /* Whether the web server begins its request, before we stop and before its time is up. */
@@ -169,7 +175,11 @@ static bool sends_request(int fd)
     return poll(wait, 2, REQUEST_MS) > 0 && wait[0].revents != 0;
 }
 
-/* A connection serves one request: one that a web server keeps open would keep a thread, too. */
+/* A connection serves one request: one that a web server keeps open would keep a thread, too.
+ *
+ * Who closes a connection that was sent something it didn't read loses what it wrote, too. That is why
+ * libfcgi waits at its end until the web server closes it. After a whole request we needn't: that wait,
+ * and being woken, cost as much as the rest. */
 static void serve_connection(struct api *api, int fd)
 {
     FCGX_Request request;
@@ -182,12 +192,12 @@ static void serve_connection(struct api *api, int fd)
     FCGX_InitRequest(&request, -1, 0); /* no socket to accept from: it returns when this one ends */
     request.ipcFd = fd;
     request.keepConnection = 1; /* else FCGX_Accept_r begins by closing it */
-    if (FCGX_Accept_r(&request) == 0) {
-        answer(api, &request);
-        request.keepConnection = 0;
-        FCGX_Finish_r(&request);
+    if (FCGX_Accept_r(&request) == 0 && answer(api, &request)) {
+        FCGX_Free(&request, 0);
+        close(fd);
+    } else {
+        FCGX_Free(&request, 1);
     }
-    FCGX_Free(&request, 1);
 }
 
 /* --- threads --- */

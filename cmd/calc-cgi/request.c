@@ -8,12 +8,17 @@
 
 /* --- the request --- */
 
+static bool is_named(const char *param, const char *name, size_t len)
+{
+    return *param == *name && strncmp(param, name, len) == 0 && param[len] == '=';
+}
+
 static const char *find(const struct request *request, const char *name)
 {
     size_t len = strlen(name);
 
     for (char **param = request->params; *param; param++)
-        if (strncmp(*param, name, len) == 0 && (*param)[len] == '=')
+        if (is_named(*param, name, len))
             return *param + len + 1;
     return NULL;
 }
@@ -32,9 +37,10 @@ const char *request_header(const struct request *request, const char *name,
     const char *first = NULL;
 
     for (char **param = request->params; *param; param++) {
-        const char *value = *param + len + 1;
-        if (strncmp(*param, name, len) != 0 || (*param)[len] != '=')
+        const char *value;
+        if (!is_named(*param, name, len))
             continue;
+        value = *param + len + 1;
         if (!first) {
             first = value;
             continue;
@@ -296,19 +302,35 @@ static size_t read_some(struct request *request, char *to, size_t room)
     return got;
 }
 
-void request_drain(struct request *request)
+static size_t announced(const struct request *request)
 {
     const char *text = request_param(request, "CONTENT_LENGTH");
-    bool chunked = !text && request_param(request, "HTTP_TRANSFER_ENCODING");
-    size_t announced = chunked ? SIZE_MAX : text ? strtoull(text, NULL, 10) : 0;
+
+    if (!text)
+        return request_param(request, "HTTP_TRANSFER_ENCODING") ? SIZE_MAX : 0;
+    return strtoull(text, NULL, 10);
+}
+
+void request_drain(struct request *request)
+{
+    size_t most = announced(request);
     char scratch[8192];
 
-    if (announced > DRAIN_MAX_BYTES)
-        announced = DRAIN_MAX_BYTES;
-    while (!request->ended && !deadline_passed() && request->taken < announced) {
-        size_t room = announced - request->taken;
+    if (most > DRAIN_MAX_BYTES)
+        most = DRAIN_MAX_BYTES;
+    while (!request->ended && !deadline_passed() && request->taken < most) {
+        size_t room = most - request->taken;
         read_some(request, scratch, room < sizeof scratch ? room : sizeof scratch);
     }
+}
+
+bool request_ends(struct request *request)
+{
+    char more;
+
+    if (!request->ended && request->taken == announced(request))
+        read_some(request, &more, 1);
+    return request->ended;
 }
 
 /* A chunked body that the server decoded as it came (Apache): its end is the end of the input. What
