@@ -78,16 +78,18 @@ static int decode_one(const char **at, char *c)
     return 0;
 }
 
-/* Percent-decodes a path up to its query. */
+/* Percent-decodes a path up to its query, and ends it with a NUL. */
 static int decode(const char *text, struct buffer *out)
 {
-    char c;
+    char *to = buffer_reserve(out, strlen(text) + 1);
 
-    while (*text && *text != '?' && *text != '#') {
-        if (decode_one(&text, &c) < 0)
+    if (!to)
+        return -1;
+    while (*text && *text != '?' && *text != '#')
+        if (decode_one(&text, to++) < 0)
             return -1;
-        buffer_append(out, &c, 1);
-    }
+    *to = '\0';
+    out->len = (size_t)(to - out->data);
     return 0;
 }
 
@@ -116,13 +118,7 @@ static int read_path(struct request *request)
     rest = *uri == '/' ? NULL : strstr(uri, "://"); /* the absolute form, for proxies */
     if (rest)
         uri = strchr(rest + 3, '/');
-    if (decode(uri ? uri : "/", &request->path) < 0)
-        return -1;
-    buffer_append(&request->path, "", 1);
-    if (request->path.failed)
-        return -1;
-    request->path.len--;
-    return 0;
+    return decode(uri ? uri : "/", &request->path);
 }
 
 /* The first place in a path where a whole segment stands. */

@@ -6,6 +6,8 @@
 
 #include "calc/json.h"
 
+enum { LINES_BYTES = 128 }; /* of an answer, beside its headers and its body */
+
 static const char *phrase(int status)
 {
     switch (status) {
@@ -126,6 +128,7 @@ void response_write(const struct request *request, const struct response *respon
         buffer_append_text(out, "Status: 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n");
         return;
     }
+    buffer_reserve(out, LINES_BYTES + response->headers.len + response->body.len);
     buffer_printf(out, "Status: %d %s\r\n", response->status, phrase(response->status));
     buffer_append(out, response->headers.data, response->headers.len);
     if (!bodyless)
