@@ -371,6 +371,26 @@ PYTHON
     creates socket 2
 }
 
+@test "a flood of large headers, bodies and answers in all threads is answered in bounded memory" {
+    {
+        echo '{"value_id":"'$id'","value":1}'
+        for _ in {1..1000}; do
+            echo '{"value":1}'
+            echo '{"value_id":"'$id'","operation":"ADD","value":1}'
+        done
+    } | calc-submit >commands
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+    start_listener socket
+    bound=128 # MiB, as calc-cgi(8) has it
+    # sanitizers keep what was freed
+    if grep -q __asan_init "$CALC_BIN/calc-cgi"; then
+        bound=4096
+    fi
+    "$here/flood.py" socket "$listener" "$bound" "$id" "${FLOODS-2}"
+    creates socket "$(($(wc -l <commands) + 1))"
+}
+
 @test "a log that another process keeps locked is 503 when the time is up, and then goes on" {
     start_listener socket
     creates socket

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,6 +27,7 @@ enum {
     WORKING = 64,                    /* requests that wait for one sync together */
     THREADS = WORKING + WAITERS_MAX, /* those that wait for outcomes leave so many over */
     STACK_BYTES = 512 * 1024,
+    HEAPS = 4, /* what is freed stays in each: with one a thread, all that all of them ever took */
     GRACE_SECONDS = 5, /* for requests under way when we are stopped */
     EXHAUSTED_MS = 10  /* until a descriptor may be free again */
 };
@@ -152,16 +154,17 @@ static bool answer(struct api *api, FCGX_Request *fcgx)
     struct request request = {
         .params = fcgx->envp, .read = read_fastcgi, .gone = is_gone, .from = fcgx};
     struct response response = {0};
-    struct buffer out = {0};
+    struct buffer head = {0};
     bool ended;
 
     api_answer(api, &request, &response);
-    response_write(&request, &response, &out);
-    FCGX_PutStr(out.data, (int)out.len, fcgx->out);
+    response_write_head(&request, &response, &head);
+    FCGX_PutStr(head.data, (int)head.len, fcgx->out);
+    FCGX_PutStr(response.body.data, (int)response.body.len, fcgx->out);
     FCGX_FClose(fcgx->err);
     FCGX_FClose(fcgx->out); /* the end of the request is written with the last stream */
     ended = request_ends(&request) && FCGX_GetError(fcgx->in) == 0;
-    buffer_release(&out);
+    buffer_release(&head);
     response_release(&response);
     request_release(&request);
     return ended;
@@ -294,6 +297,7 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     int started;
 
     pthread_mutex_init(&server.mutex, NULL);
+    mallopt(M_ARENA_MAX, HEAPS);
     FCGX_Init();
     stop_install();
     /* who else has the socket may take the connection between our waiting and our accept */
