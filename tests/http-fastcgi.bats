@@ -1,5 +1,5 @@
 # calc-cgi as FastCGI, without a web server: how it gets its socket, and how it ends. cgi-fcgi of
-# libfcgi-bin sends the requests.
+# libfcgi-bin sends the requests. The long form of the flood is `make soak`: FLOODS=200.
 
 # shellcheck disable=SC2154,SC2034 # http/servers.bash sets and reads them
 load helper
@@ -373,10 +373,10 @@ PYTHON
 
 @test "a flood of large headers, bodies and answers in all threads is answered in bounded memory" {
     {
-        echo '{"value_id":"'$id'","value":1}'
+        echo '{"value_id":"'"$id"'","value":1}'
         for _ in {1..1000}; do
             echo '{"value":1}'
-            echo '{"value_id":"'$id'","operation":"ADD","value":1}'
+            echo '{"value_id":"'"$id"'","operation":"ADD","value":1}'
         done
     } | calc-submit >commands
     calc-handle -i commands -o events -r rejections
