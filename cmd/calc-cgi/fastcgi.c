@@ -154,17 +154,17 @@ static bool answer(struct api *api, FCGX_Request *fcgx)
     struct request request = {
         .params = fcgx->envp, .read = read_fastcgi, .gone = is_gone, .from = fcgx};
     struct response response = {0};
-    struct buffer head = {0};
+    struct buffer out = {0};
     bool ended;
 
     api_answer(api, &request, &response);
-    response_write_head(&request, &response, &head);
-    FCGX_PutStr(head.data, (int)head.len, fcgx->out);
-    FCGX_PutStr(response.body.data, (int)response.body.len, fcgx->out);
+    response_write(&request, &response, &out);
+    buffer_release(&response.body); /* it is in `out`, which the web server may take slowly */
+    FCGX_PutStr(out.data, (int)out.len, fcgx->out);
     FCGX_FClose(fcgx->err);
     FCGX_FClose(fcgx->out); /* the end of the request is written with the last stream */
     ended = request_ends(&request) && FCGX_GetError(fcgx->in) == 0;
-    buffer_release(&head);
+    buffer_release(&out);
     response_release(&response);
     request_release(&request);
     return ended;

@@ -56,7 +56,7 @@ static int serve_cgi(struct api *api, const struct error *settings, struct error
 {
     struct request request = {.params = environ, .read = read_stdin, .method = "GET"};
     struct response response = {0};
-    struct buffer head = {0};
+    struct buffer out = {0};
     int result;
 
     deadline_set(REQUEST_MS);
@@ -65,11 +65,9 @@ static int serve_cgi(struct api *api, const struct error *settings, struct error
     else
         api_answer(api, &request, &response);
     deadline_set(0); /* nobody else waits for us */
-    response_write_head(&request, &response, &head);
-    result = write_stdout(&head, error);
-    if (result == 0)
-        result = write_stdout(&response.body, error);
-    buffer_release(&head);
+    response_write(&request, &response, &out);
+    result = write_stdout(&out, error);
+    buffer_release(&out);
     response_release(&response);
     request_release(&request);
     return result;

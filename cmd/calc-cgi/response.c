@@ -6,8 +6,6 @@
 
 #include "calc/json.h"
 
-enum { LINES_BYTES = 128 }; /* of a head, beside the headers that are made elsewhere */
-
 static const char *phrase(int status)
 {
     switch (status) {
@@ -119,24 +117,22 @@ void response_problem(struct response *response, int status, const char *format,
     response_problem_end(response);
 }
 
-void response_write_head(const struct request *request, struct response *response,
-                         struct buffer *head)
+void response_write(const struct request *request, const struct response *response,
+                    struct buffer *out)
 {
     bool bodyless = response->status == 304 || response->status == 204;
 
     if (response->headers.failed || response->body.failed) {
-        buffer_append_text(head, "Status: 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n");
-        response->body.len = 0;
+        buffer_append_text(out, "Status: 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n");
         return;
     }
-    buffer_reserve(head, LINES_BYTES + response->headers.len);
-    buffer_printf(head, "Status: %d %s\r\n", response->status, phrase(response->status));
-    buffer_append(head, response->headers.data, response->headers.len);
+    buffer_printf(out, "Status: %d %s\r\n", response->status, phrase(response->status));
+    buffer_append(out, response->headers.data, response->headers.len);
     if (!bodyless)
-        buffer_printf(head, "Content-Length: %zu\r\n", response->body.len);
-    buffer_append_text(head, "\r\n");
-    if (bodyless || strcmp(request->method, "HEAD") == 0)
-        response->body.len = 0;
+        buffer_printf(out, "Content-Length: %zu\r\n", response->body.len);
+    buffer_append_text(out, "\r\n");
+    if (!bodyless && strcmp(request->method, "HEAD") != 0)
+        buffer_append(out, response->body.data, response->body.len);
 }
 
 void response_release(struct response *response)

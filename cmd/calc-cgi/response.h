@@ -33,10 +33,9 @@ void response_problem_end(struct response *response);
 void response_problem(struct response *response, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Appends the head of the answer as CGI wants it. The body is to be written behind it, and is empty where
- * there is none: a HEAD is only told its length. */
-void response_write_head(const struct request *request, struct response *response,
-                         struct buffer *head);
+/* Appends the whole answer as CGI wants it. No body to a HEAD, but its length. */
+void response_write(const struct request *request, const struct response *response,
+                    struct buffer *out);
 void response_release(struct response *response);
 
 #endif
