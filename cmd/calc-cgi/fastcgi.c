@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -148,6 +149,16 @@ static bool is_gone(void *from)
     return poll(&ask, 1, 0) > 0;
 }
 
+/* Hands the connection over to the streams, with what was answered so far. */
+static void follow(struct api *api, FCGX_Request *fcgx, const struct buffer *head,
+                   struct feed *feed)
+{
+    struct outlet outlet = {.fd = fcgx->ipcFd, .request = fcgx->requestId};
+
+    fcgx->ipcFd = -1;
+    streams_add(api->streams, &outlet, head, feed);
+}
+
 /* Whether the request was read to its end, so that nothing more will come. */
 static bool answer(struct api *api, FCGX_Request *fcgx)
 {
@@ -155,15 +166,19 @@ static bool answer(struct api *api, FCGX_Request *fcgx)
         .params = fcgx->envp, .read = read_fastcgi, .gone = is_gone, .from = fcgx};
     struct response response = {0};
     struct buffer out = {0};
-    bool ended;
+    bool ended = false;
 
     api_answer(api, &request, &response);
     response_write(&request, &response, &out);
     buffer_release(&response.body); /* it is in `out`, which the web server may take slowly */
-    FCGX_PutStr(out.data, (int)out.len, fcgx->out);
-    FCGX_FClose(fcgx->err);
-    FCGX_FClose(fcgx->out); /* the end of the request is written with the last stream */
-    ended = request_ends(&request) && FCGX_GetError(fcgx->in) == 0;
+    if (response.feed) {
+        follow(api, fcgx, &out, response.feed);
+    } else {
+        FCGX_PutStr(out.data, (int)out.len, fcgx->out);
+        FCGX_FClose(fcgx->err);
+        FCGX_FClose(fcgx->out); /* the end of the request is written with the last stream */
+        ended = request_ends(&request) && FCGX_GetError(fcgx->in) == 0;
+    }
     buffer_release(&out);
     response_release(&response);
     request_release(&request);
@@ -199,7 +214,7 @@ static void serve_connection(struct api *api, int fd)
         FCGX_Free(&request, 0);
         close(fd);
     } else {
-        FCGX_Free(&request, 1);
+        FCGX_Free(&request, request.ipcFd >= 0);
     }
 }
 
@@ -289,6 +304,20 @@ static int start_all(struct server *server, pthread_t threads[THREADS])
     return started;
 }
 
+/* Each stream has a descriptor, and so have a thread, and the request that it answers. */
+static void raise_descriptors(int streams)
+{
+    rlim_t wanted = (rlim_t)streams + 3 * THREADS;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+        diag_warn("only %llu files may be open: too few for %d streams",
+                  (unsigned long long)limit.rlim_cur, streams);
+}
+
 int fastcgi_serve(struct api *api, int socket, struct error *error)
 {
     struct server server = {.api = api, .socket = socket};
@@ -302,6 +331,9 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     stop_install();
     /* who else has the socket may take the connection between our waiting and our accept */
     fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK);
+    raise_descriptors(api->most_streams);
+    if (streams_open(&api->viewer, api->most_streams, &api->streams, error) < 0)
+        return -1;
     started = start_all(&server, threads);
     if (!started)
         return error_set(error, EX_UNAVAILABLE, "can't start a thread");
@@ -309,6 +341,7 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     while (!stop_asked())
         poll(&wait, 1, -1);
     join_all(threads, started);
+    streams_close(api->streams);
     pthread_mutex_destroy(&server.mutex);
     *error = server.error;
     return error->status ? -1 : 0;

@@ -134,7 +134,7 @@ static const char *find_segment(const char *path, const char *segment)
 /* Where the API begins in a path that has the mount point before it; NULL if it doesn't. */
 static const char *find_api(const char *path)
 {
-    static const char *const only[] = {"/healthz", "/openapi.json"};
+    static const char *const only[] = {"/events", "/healthz", "/openapi.json"};
     const char *values = find_segment(path, "/values");
     size_t len = strlen(path);
 
@@ -201,6 +201,8 @@ static enum route route_values(struct request *request, const char *at)
         return ROUTE_VALUE;
     if (strcmp(at, "/history") == 0)
         return ROUTE_HISTORY;
+    if (strcmp(at, "/events") == 0)
+        return ROUTE_VALUE_EVENTS;
     if (strncmp(at, "/commands/", 10) == 0 &&
         id_parse(at + 10, strlen(at + 10), &request->command_id) == 0)
         return ROUTE_COMMAND;
@@ -234,6 +236,8 @@ int request_route(struct request *request)
     at = request->path.data + request->mount;
     if (strncmp(at, "/values", 7) == 0)
         request->route = route_values(request, at + 7);
+    else if (strcmp(at, "/events") == 0)
+        request->route = ROUTE_EVENTS;
     else if (strcmp(at, "/healthz") == 0)
         request->route = ROUTE_HEALTH;
     else if (strcmp(at, "/openapi.json") == 0)
@@ -245,14 +249,14 @@ int request_route(struct request *request)
 
 /* Decodes up to one of the characters in `ends`, and moves there. -1 if it can't be decoded or has no
  * room; it moves there all the same. */
-static int decode_part(const char **at, const char *ends, char text[QUERY_TEXT])
+static int decode_part(const char **at, const char *ends, char *text, size_t room)
 {
     size_t len = 0;
     int result = 0;
     char c;
 
     while (**at && **at != '#' && !strchr(ends, **at)) {
-        if (decode_one(at, &c) < 0 || len + 1 == QUERY_TEXT)
+        if (decode_one(at, &c) < 0 || len + 1 == room)
             result = -1;
         else
             text[len++] = c;
@@ -261,30 +265,35 @@ static int decode_part(const char **at, const char *ends, char text[QUERY_TEXT])
     return result;
 }
 
-int request_query(const struct request *request, const char *name, char text[QUERY_TEXT])
+int request_query_long(const struct request *request, const char *name, char *text, size_t room)
 {
-    char key[QUERY_TEXT], value[QUERY_TEXT];
+    char key[QUERY_TEXT], other[QUERY_TEXT];
     const char *at = request->query;
     int found = 0;
 
     while (*at && *at != '#') {
-        int result = decode_part(&at, "=&", key);
+        int result = decode_part(&at, "=&", key, sizeof key);
         bool ours = result == 0 && strcmp(key, name) == 0;
-        value[0] = '\0';
+        if (ours && found)
+            return -1;
+        if (ours)
+            text[0] = '\0';
         if (*at == '=') {
             at++;
-            result = decode_part(&at, "&", value);
+            result = decode_part(&at, "&", ours ? text : other, ours ? room : sizeof other);
         }
         if (*at == '&')
             at++;
-        if (!ours)
-            continue;
-        if (found || result < 0)
+        if (ours && result < 0)
             return -1;
-        found = 1;
-        strcpy(text, value);
+        found |= ours;
     }
     return found;
+}
+
+int request_query(const struct request *request, const char *name, char text[QUERY_TEXT])
+{
+    return request_query_long(request, name, text, QUERY_TEXT);
 }
 
 /* --- the body --- */

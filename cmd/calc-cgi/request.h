@@ -17,6 +17,8 @@ enum route {
     ROUTE_VALUE,
     ROUTE_HISTORY,
     ROUTE_COMMAND,
+    ROUTE_VALUE_EVENTS,
+    ROUTE_EVENTS,
     ROUTE_HEALTH,
     ROUTE_OPENAPI,
 };
@@ -53,6 +55,9 @@ int request_route(struct request *request);
  * or has no room in `text`. A plus sign is one: nothing that is asked here has a space in it. */
 enum { QUERY_TEXT = 128 };
 int request_query(const struct request *request, const char *name, char text[QUERY_TEXT]);
+
+/* The same for one that may be long. */
+int request_query_long(const struct request *request, const char *name, char *text, size_t room);
 
 /* Reads and lets go, up to a bound, what was announced of the body and not read: a server that is
  * still sending when a CGI program ends may lose the answer. */

@@ -21,8 +21,9 @@ def in_requests(rate):
 class Server:
     """A web server with two programs behind it, each on a port of its own."""
 
-    def __init__(self, name):
+    def __init__(self, name, only=None):
         self.name, self.processes = name, []
+        self.programs = [only] if only else ["calc-cgi", "null_fcgi"]
         self.ports = {}
 
     def start(self, *command, **settings):
@@ -58,8 +59,8 @@ class Server:
         os.environ["CALC_COMMANDS"] = self.path("commands")
         os.environ["CALC_VIEW"] = os.path.abspath("http-view")
         os.makedirs(self.path(""), exist_ok=True)
-        self.front("calc-cgi", 0)
-        self.front("null_fcgi", 1)
+        for number, program in enumerate(self.programs):
+            self.front(program, number)
         for program in self.ports:
             until_answers(self.url(program, "/healthz"))
         return self
