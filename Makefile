@@ -64,11 +64,13 @@ soak: tests
 	./$B/tests/unit/view_wake 100000
 	./tests/faults/soak.py --rounds 200
 	./tests/faults/reader.py --rounds 1000
+	./tests/faults/watch.py --events 100000 --kills 50
 	./tests/faults/power.py --tries 8
 	./tests/faults/sweep.py
 	./tests/faults/kafka.py --rounds 20
 	STORM=10000 RACE=1000 EXAMPLES=200 SEED=$$$$ ./scripts/check tests/http-storm.bats tests/http-openapi.bats
 	STORM=10000 RACE=1000 bats -f storms tests/kafka-http.bats
+	FLOODS=200 bats -f flood tests/http-fastcgi.bats
 fuzz:
 	./tests/fuzz/run 60
 lint:

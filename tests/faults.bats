@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # What kill -9, torn tails, full disks and pauses leave behind. The long forms are faults/soak.py,
-# faults/reader.py and faults/sweep.py (make soak).
+# faults/reader.py, faults/watch.py and faults/sweep.py (make soak).
 
 # shellcheck disable=SC2030,SC2031 # each test is a subshell, and its variables are its own
 bats_require_minimum_version 1.5.0
@@ -161,6 +161,10 @@ submit_on_full_disk() {
 
 @test "readers see what is in the log at the end, whatever becomes of its writers" {
     "$faults/reader.py" --rounds 60 --seed 3
+}
+
+@test "subscribers that are killed and resumed hear everything once, whatever else is killed or rebuilt" {
+    "$faults/watch.py" --events 5000 --kills 10 --seed 3
 }
 
 @test "64 writers at once lose nothing" {

@@ -25,6 +25,7 @@ teardown() {
     cmp served "$conf/openapi.json"
 }
 
+# Streams have no end, and are left out.
 @test "schemathesis finds nothing" {
     needs python3 curl
     "$here/schemathesis" --version >version 2>errors || {
@@ -41,6 +42,7 @@ teardown() {
     in_group python3 "$here/bare.py" run/calc-cgi.sock "$port" 2>>log
     until_true 10 status_is 200 "http://127.0.0.1:$port/healthz"
     "$here/schemathesis" run "http://127.0.0.1:$port/openapi.json" --checks all \
+        --exclude-operation-id getEvents --exclude-operation-id getValueEvents \
         --max-examples "${EXAMPLES:-15}" --seed "${SEED:-1}" --workers 2 --continue-on-failure --no-color >found || {
         sed -n '/FAILURES/,$p' found
         false

@@ -9,6 +9,8 @@
 #include "tool/kafka_check.h"
 #include "tool/stop.h"
 
+enum { STREAMS = 1024 };
+
 static int check_topic(const char *commands, int timeout_ms, struct error *error)
 {
     const char *streams[KAFKA_ROLES] = {[KAFKA_COMMANDS] = commands};
@@ -19,6 +21,21 @@ static int check_topic(const char *commands, int timeout_ms, struct error *error
 static bool give_up(void)
 {
     return stop_asked() || deadline_passed();
+}
+
+/* How many streams may be served at the same time. */
+static int read_streams(int *most, struct error *error)
+{
+    const char *text = getenv("CALC_STREAMS");
+
+    *most = STREAMS;
+    if (!text || !*text)
+        return 0;
+    if (strspn(text, "0123456789") == strlen(text) && strlen(text) <= 6) {
+        *most = atoi(text);
+        return 0;
+    }
+    return error_set(error, EX_CONFIG, "CALC_STREAMS is no number: %s", text);
 }
 
 int api_open(struct api *api, struct error *error)
@@ -32,6 +49,8 @@ int api_open(struct api *api, struct error *error)
         return error_set(error, EX_CONFIG, "CALC_COMMANDS is not set: the commands log");
     if (!api->viewer.folder || !*api->viewer.folder)
         return error_set(error, EX_CONFIG, "CALC_VIEW is not set: the view's folder");
+    if (read_streams(&api->most_streams, error) < 0)
+        return -1;
     if (config && *config && kafka_load(config, error) < 0) {
         error->status = EX_CONFIG;
         return -1;
@@ -59,6 +78,8 @@ static const char *allowed(enum route route)
         return "GET, HEAD, PUT, POST, OPTIONS";
     case ROUTE_HISTORY:
     case ROUTE_COMMAND:
+    case ROUTE_EVENTS:
+    case ROUTE_VALUE_EVENTS:
     case ROUTE_HEALTH:
     case ROUTE_OPENAPI:
         return "GET, HEAD, OPTIONS";
@@ -81,7 +102,9 @@ static bool allows(const char *list, const char *method)
 
 static void get(struct api *api, const struct request *request, struct response *response)
 {
-    if (request->route == ROUTE_HEALTH)
+    if (request->route == ROUTE_EVENTS || request->route == ROUTE_VALUE_EVENTS)
+        api_events(api, request, response);
+    else if (request->route == ROUTE_HEALTH)
         api_health(api, request, response);
     else if (request->route == ROUTE_OPENAPI)
         api_openapi(request, response);

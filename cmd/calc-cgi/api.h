@@ -3,6 +3,7 @@
 #define CALC_CGI_API_H
 
 #include "response.h"
+#include "streams.h"
 #include "stream/append.h"
 #include "stream/kafka.h"
 #include "viewer.h"
@@ -13,13 +14,15 @@ struct api {
     struct appender *commands;
     char topic_name[KAFKA_STREAM_TEXT];
     struct viewer viewer;
+    int most_streams;        /* at the same time */
+    struct streams *streams; /* NULL: this is plain CGI */
 };
 
 /* How long a request may take: to be read and answered, to be appended, and, if it says nothing, to
  * wait for what it wants to see. */
 enum { REQUEST_MS = 20000, BODY_MS = 10000, APPEND_MS = 10000, SEEN_MS = 5000 };
 
-/* Takes the settings: CALC_COMMANDS and CALC_VIEW, and CALC_KAFKA_CONFIG. EX_CONFIG if one is missing
+/* Takes the settings: CALC_COMMANDS and CALC_VIEW, CALC_KAFKA_CONFIG and CALC_STREAMS. EX_CONFIG if one is missing
  * or wrong. */
 int api_open(struct api *api, struct error *error);
 void api_close(struct api *api);
@@ -34,6 +37,10 @@ void api_command(struct api *api, struct request *request, struct response *resp
 
 /* Answers a GET or HEAD of what is in the view (queries.c). */
 void api_query(struct api *api, const struct request *request, struct response *response);
+
+/* Answers a GET or HEAD of events, as server-sent ones (events.c). The answer may have a feed, which is
+ * for the caller to follow, and to close; with it comes a place among the streams, if there are some. */
+void api_events(struct api *api, const struct request *request, struct response *response);
 
 /* Answers a GET or HEAD of /healthz, and of /openapi.json (operations.c). */
 void api_health(struct api *api, const struct request *request, struct response *response);

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-enum { REPEAT_MS = 500 };
+enum { REPEAT_MS = 500, LATE_MS = 1000 };
 
 static _Thread_local struct {
     timer_t timer;
@@ -37,10 +37,15 @@ static bool make_timer(void)
 
 void deadline_set(int64_t ms)
 {
-    struct itimerspec when = {.it_value = {ms / 1000, ms % 1000 * 1000000},
-                              .it_interval = {.tv_nsec = REPEAT_MS * 1000000}};
+    struct itimerspec when = {.it_interval = {.tv_nsec = REPEAT_MS * 1000000}};
+    int64_t now_ms = clock_ms(), late_ms = mine.until_ms - (now_ms + ms);
 
-    mine.until_ms = ms ? clock_ms() + ms : 0;
+    if (ms && late_ms >= 0 && late_ms <= LATE_MS)
+        return;
+    if (ms)
+        ms += LATE_MS;
+    when.it_value = (struct timespec){ms / 1000, ms % 1000 * 1000000};
+    mine.until_ms = ms ? now_ms + ms : 0;
     if (mine.made || make_timer())
         timer_settime(mine.timer, 0, &when, NULL);
 }

@@ -10,7 +10,8 @@
 void deadline_install(void);
 
 /* Sets the calling thread's deadline, and begins anew: from then on its system calls are interrupted
- * (EINTR), again and again, so that it can ask deadline_passed(). 0: none. */
+ * (EINTR), again and again, so that it can ask deadline_passed(). It may come a second late: of the many
+ * that are set in a second one has to be told to the system. 0: none. */
 void deadline_set(int64_t ms);
 bool deadline_passed(void);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -26,6 +28,7 @@ enum {
     WORKING = 64,                    /* requests that wait for one sync together */
     THREADS = WORKING + WAITERS_MAX, /* those that wait for outcomes leave so many over */
     STACK_BYTES = 512 * 1024,
+    HEAPS = 4, /* what is freed stays in each: with one a thread, all that all of them ever took */
     GRACE_SECONDS = 5, /* for requests under way when we are stopped */
     EXHAUSTED_MS = 10  /* until a descriptor may be free again */
 };
@@ -146,19 +149,40 @@ static bool is_gone(void *from)
     return poll(&ask, 1, 0) > 0;
 }
 
-static void answer(struct api *api, FCGX_Request *fcgx)
+/* Hands the connection over to the streams, with what was answered so far. */
+static void follow(struct api *api, FCGX_Request *fcgx, const struct buffer *head,
+                   struct feed *feed)
+{
+    struct outlet outlet = {.fd = fcgx->ipcFd, .request = fcgx->requestId};
+
+    fcgx->ipcFd = -1;
+    streams_add(api->streams, &outlet, head, feed);
+}
+
+/* Whether the request was read to its end, so that nothing more will come. */
+static bool answer(struct api *api, FCGX_Request *fcgx)
 {
     struct request request = {
         .params = fcgx->envp, .read = read_fastcgi, .gone = is_gone, .from = fcgx};
     struct response response = {0};
     struct buffer out = {0};
+    bool ended = false;
 
     api_answer(api, &request, &response);
     response_write(&request, &response, &out);
-    FCGX_PutStr(out.data, (int)out.len, fcgx->out);
+    buffer_release(&response.body); /* it is in `out`, which the web server may take slowly */
+    if (response.feed) {
+        follow(api, fcgx, &out, response.feed);
+    } else {
+        FCGX_PutStr(out.data, (int)out.len, fcgx->out);
+        FCGX_FClose(fcgx->err);
+        FCGX_FClose(fcgx->out); /* the end of the request is written with the last stream */
+        ended = request_ends(&request) && FCGX_GetError(fcgx->in) == 0;
+    }
     buffer_release(&out);
     response_release(&response);
     request_release(&request);
+    return ended;
 }
 
 /* Whether the web server begins its request, before we stop and before its time is up. */
@@ -169,7 +193,11 @@ static bool sends_request(int fd)
     return poll(wait, 2, REQUEST_MS) > 0 && wait[0].revents != 0;
 }
 
-/* A connection serves one request: one that a web server keeps open would keep a thread, too. */
+/* A connection serves one request: one that a web server keeps open would keep a thread, too.
+ *
+ * Who closes a connection that was sent something it didn't read loses what it wrote, too. That is why
+ * libfcgi waits at its end until the web server closes it. After a whole request we needn't: that wait,
+ * and being woken, cost as much as the rest. */
 static void serve_connection(struct api *api, int fd)
 {
     FCGX_Request request;
@@ -182,12 +210,12 @@ static void serve_connection(struct api *api, int fd)
     FCGX_InitRequest(&request, -1, 0); /* no socket to accept from: it returns when this one ends */
     request.ipcFd = fd;
     request.keepConnection = 1; /* else FCGX_Accept_r begins by closing it */
-    if (FCGX_Accept_r(&request) == 0) {
-        answer(api, &request);
-        request.keepConnection = 0;
-        FCGX_Finish_r(&request);
+    if (FCGX_Accept_r(&request) == 0 && answer(api, &request)) {
+        FCGX_Free(&request, 0);
+        close(fd);
+    } else {
+        FCGX_Free(&request, request.ipcFd >= 0);
     }
-    FCGX_Free(&request, 1);
 }
 
 /* --- threads --- */
@@ -276,6 +304,20 @@ static int start_all(struct server *server, pthread_t threads[THREADS])
     return started;
 }
 
+/* Each stream has a descriptor, and so have a thread, and the request that it answers. */
+static void raise_descriptors(int streams)
+{
+    rlim_t wanted = (rlim_t)streams + 3 * THREADS;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+        diag_warn("only %llu files may be open: too few for %d streams",
+                  (unsigned long long)limit.rlim_cur, streams);
+}
+
 int fastcgi_serve(struct api *api, int socket, struct error *error)
 {
     struct server server = {.api = api, .socket = socket};
@@ -284,10 +326,14 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     int started;
 
     pthread_mutex_init(&server.mutex, NULL);
+    mallopt(M_ARENA_MAX, HEAPS);
     FCGX_Init();
     stop_install();
     /* who else has the socket may take the connection between our waiting and our accept */
     fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK);
+    raise_descriptors(api->most_streams);
+    if (streams_open(&api->viewer, api->most_streams, &api->streams, error) < 0)
+        return -1;
     started = start_all(&server, threads);
     if (!started)
         return error_set(error, EX_UNAVAILABLE, "can't start a thread");
@@ -295,6 +341,7 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     while (!stop_asked())
         poll(&wait, 1, -1);
     join_all(threads, started);
+    streams_close(api->streams);
     pthread_mutex_destroy(&server.mutex);
     *error = server.error;
     return error->status ? -1 : 0;

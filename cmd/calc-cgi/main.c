@@ -1,10 +1,12 @@
 /* calc-cgi: the HTTP paths behind any web server, by plain CGI or FastCGI. */
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "deadline.h"
 #include "fastcgi.h"
@@ -26,6 +28,7 @@ static const char help[] =
     "calc-cgi(8).\n";
 
 enum { OPTION_LISTEN = OPTION_FIRST };
+enum { FEED_BYTES = 1 << 16 }; /* written at once */
 
 extern char **environ;
 
@@ -51,6 +54,61 @@ static int write_stdout(const struct buffer *out, struct error *error)
     return 0;
 }
 
+/* Waits until the view may have changed, or it is time to say something. Whether the web server still
+ * reads: one that doesn't any more has closed the pipe. */
+static bool wait_for_change(struct view_waiter *waiter, int64_t beat_ms)
+{
+    struct pollfd wait[] = {{.fd = waiter->fd, .events = POLLIN}, {.fd = STDOUT_FILENO}};
+    int64_t left_ms = beat_ms - clock_ms(), most_ms = view_wait_most(waiter);
+
+    poll(wait, 2, left_ms < 0 ? 0 : (int)(left_ms < most_ms ? left_ms : most_ms));
+    view_wait(waiter, 0);
+    return !(wait[1].revents & (POLLERR | POLLHUP));
+}
+
+/* Puts what isn't told yet, or some of it. 1 if there may be more, 0 if not yet, -1. */
+static int read_feed(struct api *api, struct feed *feed, struct buffer *out, struct error *error)
+{
+    struct view_txn *txn;
+    int result;
+
+    if (viewer_begin(&api->viewer, &txn, error) < 0)
+        return 0; /* it will be there again */
+    result = feed_place(&api->viewer, txn, feed, error);
+    if (result < 0 && error->status == EX_TEMPFAIL)
+        result = 0; /* it is folded anew, and will come there */
+    else if (result == 0)
+        result = feed_read(txn, feed, FEED_BYTES, out, error);
+    viewer_end(&api->viewer, txn);
+    return result;
+}
+
+/* A stream, until the web server ends it. */
+static int follow(struct api *api, struct feed *feed, struct error *error)
+{
+    int64_t beat_ms = clock_ms() + FEED_BEAT_MS;
+    struct view_waiter waiter;
+    struct buffer out = {0};
+    int result = 0;
+
+    view_waiter_open(&waiter, api->viewer.folder);
+    while (result >= 0) {
+        out.len = 0;
+        result = read_feed(api, feed, &out, error);
+        if (result == 0 && !out.len && clock_ms() >= beat_ms)
+            feed_write_beat(feed, &out);
+        if (out.len)
+            beat_ms = clock_ms() + FEED_BEAT_MS;
+        if (result >= 0 && write_stdout(&out, error) < 0)
+            result = -1;
+        if (result == 0 && !wait_for_change(&waiter, beat_ms))
+            break;
+    }
+    view_waiter_close(&waiter);
+    buffer_release(&out);
+    return result;
+}
+
 /* One request, described by the environment. Wrong settings are an answer, too. */
 static int serve_cgi(struct api *api, const struct error *settings, struct error *error)
 {
@@ -67,6 +125,9 @@ static int serve_cgi(struct api *api, const struct error *settings, struct error
     deadline_set(0); /* nobody else waits for us */
     response_write(&request, &response, &out);
     result = write_stdout(&out, error);
+    if (result == 0 && response.feed)
+        result = follow(api, response.feed, error);
+    feed_close(response.feed);
     buffer_release(&out);
     response_release(&response);
     request_release(&request);

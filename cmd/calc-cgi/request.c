@@ -8,12 +8,17 @@
 
 /* --- the request --- */
 
+static bool is_named(const char *param, const char *name, size_t len)
+{
+    return *param == *name && strncmp(param, name, len) == 0 && param[len] == '=';
+}
+
 static const char *find(const struct request *request, const char *name)
 {
     size_t len = strlen(name);
 
     for (char **param = request->params; *param; param++)
-        if (strncmp(*param, name, len) == 0 && (*param)[len] == '=')
+        if (is_named(*param, name, len))
             return *param + len + 1;
     return NULL;
 }
@@ -32,9 +37,10 @@ const char *request_header(const struct request *request, const char *name,
     const char *first = NULL;
 
     for (char **param = request->params; *param; param++) {
-        const char *value = *param + len + 1;
-        if (strncmp(*param, name, len) != 0 || (*param)[len] != '=')
+        const char *value;
+        if (!is_named(*param, name, len))
             continue;
+        value = *param + len + 1;
         if (!first) {
             first = value;
             continue;
@@ -72,16 +78,18 @@ static int decode_one(const char **at, char *c)
     return 0;
 }
 
-/* Percent-decodes a path up to its query. */
+/* Percent-decodes a path up to its query, and ends it with a NUL. */
 static int decode(const char *text, struct buffer *out)
 {
-    char c;
+    char *to = buffer_reserve(out, strlen(text) + 1);
 
-    while (*text && *text != '?' && *text != '#') {
-        if (decode_one(&text, &c) < 0)
+    if (!to)
+        return -1;
+    while (*text && *text != '?' && *text != '#')
+        if (decode_one(&text, to++) < 0)
             return -1;
-        buffer_append(out, &c, 1);
-    }
+    *to = '\0';
+    out->len = (size_t)(to - out->data);
     return 0;
 }
 
@@ -110,13 +118,7 @@ static int read_path(struct request *request)
     rest = *uri == '/' ? NULL : strstr(uri, "://"); /* the absolute form, for proxies */
     if (rest)
         uri = strchr(rest + 3, '/');
-    if (decode(uri ? uri : "/", &request->path) < 0)
-        return -1;
-    buffer_append(&request->path, "", 1);
-    if (request->path.failed)
-        return -1;
-    request->path.len--;
-    return 0;
+    return decode(uri ? uri : "/", &request->path);
 }
 
 /* The first place in a path where a whole segment stands. */
@@ -132,7 +134,7 @@ static const char *find_segment(const char *path, const char *segment)
 /* Where the API begins in a path that has the mount point before it; NULL if it doesn't. */
 static const char *find_api(const char *path)
 {
-    static const char *const only[] = {"/healthz", "/openapi.json"};
+    static const char *const only[] = {"/events", "/healthz", "/openapi.json"};
     const char *values = find_segment(path, "/values");
     size_t len = strlen(path);
 
@@ -199,6 +201,8 @@ static enum route route_values(struct request *request, const char *at)
         return ROUTE_VALUE;
     if (strcmp(at, "/history") == 0)
         return ROUTE_HISTORY;
+    if (strcmp(at, "/events") == 0)
+        return ROUTE_VALUE_EVENTS;
     if (strncmp(at, "/commands/", 10) == 0 &&
         id_parse(at + 10, strlen(at + 10), &request->command_id) == 0)
         return ROUTE_COMMAND;
@@ -232,6 +236,8 @@ int request_route(struct request *request)
     at = request->path.data + request->mount;
     if (strncmp(at, "/values", 7) == 0)
         request->route = route_values(request, at + 7);
+    else if (strcmp(at, "/events") == 0)
+        request->route = ROUTE_EVENTS;
     else if (strcmp(at, "/healthz") == 0)
         request->route = ROUTE_HEALTH;
     else if (strcmp(at, "/openapi.json") == 0)
@@ -243,14 +249,14 @@ int request_route(struct request *request)
 
 /* Decodes up to one of the characters in `ends`, and moves there. -1 if it can't be decoded or has no
  * room; it moves there all the same. */
-static int decode_part(const char **at, const char *ends, char text[QUERY_TEXT])
+static int decode_part(const char **at, const char *ends, char *text, size_t room)
 {
     size_t len = 0;
     int result = 0;
     char c;
 
     while (**at && **at != '#' && !strchr(ends, **at)) {
-        if (decode_one(at, &c) < 0 || len + 1 == QUERY_TEXT)
+        if (decode_one(at, &c) < 0 || len + 1 == room)
             result = -1;
         else
             text[len++] = c;
@@ -259,30 +265,35 @@ static int decode_part(const char **at, const char *ends, char text[QUERY_TEXT])
     return result;
 }
 
-int request_query(const struct request *request, const char *name, char text[QUERY_TEXT])
+int request_query_long(const struct request *request, const char *name, char *text, size_t room)
 {
-    char key[QUERY_TEXT], value[QUERY_TEXT];
+    char key[QUERY_TEXT], other[QUERY_TEXT];
     const char *at = request->query;
     int found = 0;
 
     while (*at && *at != '#') {
-        int result = decode_part(&at, "=&", key);
+        int result = decode_part(&at, "=&", key, sizeof key);
         bool ours = result == 0 && strcmp(key, name) == 0;
-        value[0] = '\0';
+        if (ours && found)
+            return -1;
+        if (ours)
+            text[0] = '\0';
         if (*at == '=') {
             at++;
-            result = decode_part(&at, "&", value);
+            result = decode_part(&at, "&", ours ? text : other, ours ? room : sizeof other);
         }
         if (*at == '&')
             at++;
-        if (!ours)
-            continue;
-        if (found || result < 0)
+        if (ours && result < 0)
             return -1;
-        found = 1;
-        strcpy(text, value);
+        found |= ours;
     }
     return found;
+}
+
+int request_query(const struct request *request, const char *name, char text[QUERY_TEXT])
+{
+    return request_query_long(request, name, text, QUERY_TEXT);
 }
 
 /* --- the body --- */
@@ -296,19 +307,35 @@ static size_t read_some(struct request *request, char *to, size_t room)
     return got;
 }
 
-void request_drain(struct request *request)
+static size_t announced(const struct request *request)
 {
     const char *text = request_param(request, "CONTENT_LENGTH");
-    bool chunked = !text && request_param(request, "HTTP_TRANSFER_ENCODING");
-    size_t announced = chunked ? SIZE_MAX : text ? strtoull(text, NULL, 10) : 0;
+
+    if (!text)
+        return request_param(request, "HTTP_TRANSFER_ENCODING") ? SIZE_MAX : 0;
+    return strtoull(text, NULL, 10);
+}
+
+void request_drain(struct request *request)
+{
+    size_t most = announced(request);
     char scratch[8192];
 
-    if (announced > DRAIN_MAX_BYTES)
-        announced = DRAIN_MAX_BYTES;
-    while (!request->ended && !deadline_passed() && request->taken < announced) {
-        size_t room = announced - request->taken;
+    if (most > DRAIN_MAX_BYTES)
+        most = DRAIN_MAX_BYTES;
+    while (!request->ended && !deadline_passed() && request->taken < most) {
+        size_t room = most - request->taken;
         read_some(request, scratch, room < sizeof scratch ? room : sizeof scratch);
     }
+}
+
+bool request_ends(struct request *request)
+{
+    char more;
+
+    if (!request->ended && request->taken == announced(request))
+        read_some(request, &more, 1);
+    return request->ended;
 }
 
 /* A chunked body that the server decoded as it came (Apache): its end is the end of the input. What

@@ -17,6 +17,8 @@ enum route {
     ROUTE_VALUE,
     ROUTE_HISTORY,
     ROUTE_COMMAND,
+    ROUTE_VALUE_EVENTS,
+    ROUTE_EVENTS,
     ROUTE_HEALTH,
     ROUTE_OPENAPI,
 };
@@ -54,9 +56,15 @@ int request_route(struct request *request);
 enum { QUERY_TEXT = 128 };
 int request_query(const struct request *request, const char *name, char text[QUERY_TEXT]);
 
+/* The same for one that may be long. */
+int request_query_long(const struct request *request, const char *name, char *text, size_t room);
+
 /* Reads and lets go, up to a bound, what was announced of the body and not read: a server that is
  * still sending when a CGI program ends may lose the answer. */
 void request_drain(struct request *request);
+
+/* Whether a request whose body was read ends there, where its end comes at once: it is waited for. */
+bool request_ends(struct request *request);
 
 /* Reads the body that Content-Length announces. 0, or the status to answer with: 400, 408, 411, 413,
  * 503. */

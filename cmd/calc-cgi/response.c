@@ -121,6 +121,7 @@ void response_write(const struct request *request, const struct response *respon
                     struct buffer *out)
 {
     bool bodyless = response->status == 304 || response->status == 204;
+    bool measured = !bodyless && !response->endless;
 
     if (response->headers.failed || response->body.failed) {
         buffer_append_text(out, "Status: 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n");
@@ -128,7 +129,7 @@ void response_write(const struct request *request, const struct response *respon
     }
     buffer_printf(out, "Status: %d %s\r\n", response->status, phrase(response->status));
     buffer_append(out, response->headers.data, response->headers.len);
-    if (!bodyless)
+    if (measured)
         buffer_printf(out, "Content-Length: %zu\r\n", response->body.len);
     buffer_append_text(out, "\r\n");
     if (!bodyless && strcmp(request->method, "HEAD") != 0)

@@ -8,6 +8,8 @@ struct response {
     int status;
     struct buffer headers; /* whole lines, each ended by "\r\n"; no Status, no Content-Length */
     struct buffer body;
+    bool endless;      /* the body has no length: it goes on */
+    struct feed *feed; /* with what this tells; NULL: it doesn't */
 };
 
 /* Appends a header line. */

@@ -37,6 +37,7 @@ int viewer_begin(struct viewer *viewer, struct view_txn **txn, struct error *err
         pthread_rwlock_unlock(&viewer->lock);
         pthread_rwlock_wrlock(&viewer->lock);
         result = view_refresh(viewer->folder, &viewer->view, error);
+        viewer->openings++;
         pthread_rwlock_unlock(&viewer->lock);
         pthread_rwlock_rdlock(&viewer->lock);
     }

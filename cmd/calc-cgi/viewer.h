@@ -16,6 +16,7 @@ struct viewer {
     const char *folder;
     pthread_rwlock_t lock; /* shared by who uses the view, exclusive to open it */
     struct view *view;     /* NULL: not open */
+    unsigned openings;     /* how often it was opened: what was placed in another one, has to be again */
 
     pthread_mutex_t mutex; /* for what follows */
     pthread_cond_t looked;

@@ -28,6 +28,13 @@ int reason_read(const char *text, size_t len, enum reason *reason)
     return -1;
 }
 
+const char *outcome_action(const struct outcome *outcome)
+{
+    if (outcome->reason != REASON_NONE)
+        return "CommandRejected";
+    return outcome->action == ACTION_CREATE ? "ValueCreated" : "ValueUpdated";
+}
+
 /* A literal in front, then an id. */
 static void write_id(struct buffer *out, const char *literal, const struct id *id)
 {

@@ -36,6 +36,9 @@ struct outcome {
 const char *reason_text(enum reason reason);
 int reason_read(const char *text, size_t len, enum reason *reason);
 
+/* "ValueCreated", "ValueUpdated" or "CommandRejected". */
+const char *outcome_action(const struct outcome *outcome);
+
 /* The id of the outcome that a command has on its value. */
 void outcome_derive_id(const struct id *value_id, const struct id *command_id, struct id *id);
 

@@ -151,6 +151,11 @@ int view_next_value(struct view_txn *txn, const struct id *after, struct view_va
 int view_get_outcome(struct view_txn *txn, const struct id *value_id, const struct id *command_id,
                      struct outcome *outcome, struct error *error);
 
+/* The sequence of that in the view's order (view_record below). 1, 0, -1. */
+int view_get_outcome_sequence(struct view_txn *txn, const struct id *value_id,
+                              const struct id *command_id, uint64_t *sequence,
+                              struct error *error);
+
 /* An event of a value by its version. 1, 0 if there is none, -1. */
 int view_get_event(struct view_txn *txn, const struct id *id, uint64_t version,
                    struct outcome *event, struct error *error);
@@ -186,5 +191,9 @@ void view_waiter_close(struct view_waiter *waiter);
 
 /* Returns after a commit, after `timeout_ms`, or after a second. */
 void view_wait(struct view_waiter *waiter, int64_t timeout_ms);
+
+/* For who waits for other things too: polls waiter->fd, which may be -1, for no longer than so many
+ * milliseconds, and calls view_wait() with 0 then. */
+int view_wait_most(const struct view_waiter *waiter);
 
 #endif

@@ -210,6 +210,12 @@ int view_cursor_read(const char *text, size_t len, struct view_cursor *cursor,
 
 /* --- placing --- */
 
+static int other_log(struct view_cursor *cursor, struct error *error)
+{
+    cursor->foreign = true;
+    return error_set(error, EX_DATAERR, "the cursor is of another log");
+}
+
 /* Whether the cursor is of the logs that the view was folded from. Its digest is known if it was read. */
 static int check_logs(struct view_txn *txn, struct view_cursor *cursor, struct error *error)
 {
@@ -225,13 +231,13 @@ static int check_logs(struct view_txn *txn, struct view_cursor *cursor, struct e
                 return error_set(error, EX_TEMPFAIL,
                                  "the view has nothing yet of what the cursor has read");
             if (!cursor->digested && !id_equal(&place->first_digest, &position.first_digest))
-                return error_set(error, EX_DATAERR, "the cursor is of another log");
+                return other_log(cursor, error);
             place->first_digest = position.first_digest;
         }
     if (!digest(cursor, &found))
         return error_memory(error);
     if (cursor->digested && found != cursor->digest)
-        return error_set(error, EX_DATAERR, "the cursor is of another log");
+        return other_log(cursor, error);
     return 0;
 }
 
@@ -293,11 +299,31 @@ static int search_partition(struct view_txn *txn, const struct view_cursor *curs
     return result < 0 ? -1 : 0;
 }
 
+/* The first partition of a log from *partition on that has marks. 1, 0 if there is none, -1. */
+static int next_marked(struct view_txn *txn, int log, int32_t *partition,
+                       unsigned char key[MARK_KEY], struct error *error)
+{
+    uint64_t sequence;
+    uint32_t number;
+    int result;
+
+    view_mark_key((enum view_log)log, *partition, 0, key);
+    result = view_seek_sequence(txn, VIEW_MARKS, key, MARK_KEY, 1, &sequence, error);
+    if (result <= 0)
+        return result;
+    memcpy(&number, key + 1, sizeof number);
+    number = be32toh(number);
+    if (number >= INT32_MAX)
+        return view_damaged("marks", error);
+    *partition = (int32_t)number;
+    return 1;
+}
+
 int view_cursor_place(struct view_txn *txn, struct view_cursor *cursor, struct error *error)
 {
     unsigned char key[MARK_KEY];
     struct search search = {0};
-    uint64_t sequence;
+    int32_t partition;
     int result;
 
     if (check_logs(txn, cursor, error) < 0 ||
@@ -305,24 +331,11 @@ int view_cursor_place(struct view_txn *txn, struct view_cursor *cursor, struct e
         return -1;
     search.first++;
     search.scanned = UINT64_MAX;
-    for (int log = 0; log < VIEW_LOGS; log++) {
-        uint32_t partition = 0; /* every one that has marks */
-        for (;;) {
-            view_mark_key((enum view_log)log, (int32_t)partition, 0, key);
-            result = view_seek_sequence(txn, VIEW_MARKS, key, sizeof key, 1, &sequence, error);
-            if (result < 0)
+    for (int log = 0; log < VIEW_LOGS; log++)
+        for (partition = 0; (result = next_marked(txn, log, &partition, key, error)) != 0;
+             partition++)
+            if (result < 0 || search_partition(txn, cursor, log, partition, &search, error) < 0)
                 return -1;
-            if (result == 0)
-                break;
-            memcpy(&partition, key + 1, 4);
-            partition = be32toh(partition);
-            if (partition >= INT32_MAX)
-                return view_damaged("marks", error);
-            if (search_partition(txn, cursor, log, (int32_t)partition, &search, error) < 0)
-                return -1;
-            partition++;
-        }
-    }
     cursor->sequence = search.first;
     return 0;
 }
@@ -349,6 +362,74 @@ int view_cursor_place_at_end(struct view_txn *txn, struct view_cursor *cursor,
     return 0;
 }
 
+/* Moves the cursor over what a stretch has up to a record. */
+static int pass_stretch(struct view_txn *txn, struct view_cursor *cursor, uint64_t stretch,
+                        uint64_t last, struct error *error)
+{
+    uint64_t sequence = stretch ? stretch * MARK_STRETCH : 1, previous;
+    struct view_record record;
+    int result;
+
+    for (; sequence <= last && sequence / MARK_STRETCH == stretch; sequence++) {
+        result = view_read_record(txn, sequence, &record, &previous, error);
+        if (result == 0)
+            return view_damaged("order", error);
+        if (result < 0 || (is_behind(cursor, &record) &&
+                           move(txn, cursor, (int)record.log, record.partition, record.offset,
+                                error) < 0))
+            return -1;
+    }
+    return 0;
+}
+
+/* A partition's last mark that isn't behind a sequence. 1 with the mark's, 0 if there is none, -1. */
+static int find_mark(struct view_txn *txn, int log, int32_t partition, uint64_t last,
+                     uint64_t *sequence, struct error *error)
+{
+    uint64_t low = 0, high = UINT64_MAX, found;
+    unsigned char key[MARK_KEY];
+    int result;
+
+    while (low < high) { /* between offsets: those of the marks grow as their sequences do */
+        uint64_t middle = low + (high - low) / 2 + 1;
+        view_mark_key((enum view_log)log, partition, middle, key);
+        result = view_seek_last_sequence(txn, VIEW_MARKS, key, sizeof key, 5, &found, error);
+        if (result < 0)
+            return -1;
+        if (result == 0 || found <= last)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    view_mark_key((enum view_log)log, partition, low, key);
+    result = view_seek_last_sequence(txn, VIEW_MARKS, key, sizeof key, 5, sequence, error);
+    return result > 0 && *sequence > last ? 0 : result;
+}
+
+int view_cursor_place_behind(struct view_txn *txn, struct view_cursor *cursor, uint64_t last,
+                             struct error *error)
+{
+    uint64_t sequence, passed = UINT64_MAX;
+    unsigned char key[MARK_KEY];
+    int32_t partition;
+    int result;
+
+    for (int log = 0; log < VIEW_LOGS; log++)
+        for (partition = 0; (result = next_marked(txn, log, &partition, key, error)) != 0;
+             partition++) {
+            if (result > 0)
+                result = find_mark(txn, log, partition, last, &sequence, error);
+            if (result > 0 && sequence / MARK_STRETCH != passed) { /* with all partitions in it */
+                passed = sequence / MARK_STRETCH;
+                result = pass_stretch(txn, cursor, passed, last, error);
+            }
+            if (result < 0)
+                return -1;
+        }
+    cursor->sequence = last + 1;
+    return 0;
+}
+
 int view_cursor_next(struct view_txn *txn, struct view_cursor *cursor, struct view_record *record,
                      struct error *error)
 {
@@ -363,4 +444,55 @@ int view_cursor_next(struct view_txn *txn, struct view_cursor *cursor, struct vi
     } while (!is_behind(cursor, record));
     return move(txn, cursor, (int)record->log, record->partition, record->offset, error) < 0 ? -1
                                                                                           : 1;
+}
+
+/* --- many cursors --- */
+
+int view_cursor_move(struct view_cursor *cursor, const struct view_cursor *other,
+                     enum view_log log, int32_t partition, uint64_t offset)
+{
+    int32_t index;
+    struct view_place *place = find(cursor, (int)log, partition, &index);
+    const struct view_place *known;
+
+    if (!place) {
+        place = insert(cursor, (int)log, partition, index);
+        known = find(other, (int)log, partition, &index);
+        if (!place || !known)
+            return -1;
+        place->first_digest = known->first_digest;
+    }
+    if (offset > place->last)
+        place->last = offset;
+    return 0;
+}
+
+int view_cursor_join(struct view_cursor *cursor, const struct view_cursor *other)
+{
+    for (int log = 0; log < VIEW_LOGS; log++)
+        for (int32_t i = 0; i < other->logs[log].count; i++) {
+            const struct view_place *place = &other->logs[log].places[i];
+            if (view_cursor_move(cursor, other, (enum view_log)log, place->partition,
+                                 place->last) < 0)
+                return -1;
+        }
+    return 0;
+}
+
+bool view_cursor_has(const struct view_cursor *cursor, const struct view_record *record)
+{
+    return !is_behind(cursor, record);
+}
+
+bool view_cursor_covers(const struct view_cursor *outer, const struct view_cursor *inner)
+{
+    for (int log = 0; log < VIEW_LOGS; log++)
+        for (int32_t i = 0; i < inner->logs[log].count; i++) {
+            const struct view_place *place = &inner->logs[log].places[i], *there;
+            int32_t index;
+            there = find(outer, log, place->partition, &index);
+            if (!there || there->last < place->last)
+                return false;
+        }
+    return true;
 }

@@ -22,6 +22,7 @@ struct view_cursor {
     uint64_t sequence; /* where to go on in the view that it was placed in, or 0 */
     uint64_t digest;   /* of all first digests, if it is known */
     bool digested;
+    bool foreign; /* view_cursor_place() failed since it is of other logs, not for what is in the view */
 };
 
 void view_cursor_release(struct view_cursor *cursor);
@@ -42,9 +43,28 @@ int view_cursor_place(struct view_txn *txn, struct view_cursor *cursor, struct e
 int view_cursor_place_at_end(struct view_txn *txn, struct view_cursor *cursor,
                              struct error *error);
 
+/* Puts a zeroed cursor right behind the record with this sequence, which is there. */
+int view_cursor_place_behind(struct view_txn *txn, struct view_cursor *cursor, uint64_t sequence,
+                             struct error *error);
+
 /* The next record in the view's order that isn't before the cursor, which moves behind it: 1, 0 if there
  * is none yet, -1. */
 int view_cursor_next(struct view_txn *txn, struct view_cursor *cursor, struct view_record *record,
                      struct error *error);
+
+/* For who reads many cursors' records once: moves the cursor over a record of the order. `other` is one
+ * of the same view that has been over it, or over a later one of that partition. -1 when memory ran
+ * out. */
+int view_cursor_move(struct view_cursor *cursor, const struct view_cursor *other,
+                     enum view_log log, int32_t partition, uint64_t offset);
+
+/* The same over everything that `other` has been over. */
+int view_cursor_join(struct view_cursor *cursor, const struct view_cursor *other);
+
+/* Whether a record is before the cursor. */
+bool view_cursor_has(const struct view_cursor *cursor, const struct view_record *record);
+
+/* Whether everything that is before `inner` is before `outer`; both are placed in the same view. */
+bool view_cursor_covers(const struct view_cursor *outer, const struct view_cursor *inner);
 
 #endif

@@ -87,6 +87,13 @@ int view_get_outcome(struct view_txn *txn, const struct id *value_id, const stru
     return result;
 }
 
+int view_get_outcome_sequence(struct view_txn *txn, const struct id *value_id,
+                              const struct id *command_id, uint64_t *sequence,
+                              struct error *error)
+{
+    return view_batch_get_outcome(txn, command_id, value_id, sequence, error);
+}
+
 /* --- history --- */
 
 /* The event at a sequence, which must be this value's. 1, or -1. */

@@ -50,13 +50,17 @@ static bool drain(int fd)
     return gone;
 }
 
+int view_wait_most(const struct view_waiter *waiter)
+{
+    return waiter->fd < 0 ? 50 : 1000;
+}
+
 void view_wait(struct view_waiter *waiter, int64_t timeout_ms)
 {
     struct pollfd wait = {.fd = waiter->fd, .events = POLLIN};
-    int64_t most = waiter->fd < 0 ? 50 : 1000;
 
-    if (timeout_ms > most)
-        timeout_ms = most;
+    if (timeout_ms > view_wait_most(waiter))
+        timeout_ms = view_wait_most(waiter);
     if (timeout_ms > 0)
         poll(&wait, 1, (int)timeout_ms);
     if (waiter->fd >= 0 && drain(waiter->fd))

@@ -100,6 +100,17 @@ static const char *check_headers(const char *at, const char *end, long *length)
     return at + 2;
 }
 
+/* What a stream begins with: a place to go on from, and no length. */
+static void check_stream(const struct request *request, const struct response *response,
+                         const char *body, size_t len, long length)
+{
+    bool head = strcmp(request->method, "HEAD") == 0;
+
+    require(length < 0 && response->status == 200, "a stream with a length");
+    require(head == !response->feed && head == !len, "a stream that doesn't begin, or that begins on HEAD");
+    require(head || memmem(body, len, "\nid: 1.", 7), "a stream without a place");
+}
+
 static void check_body(const struct request *request, const struct response *response,
                        const char *body, size_t len, long length)
 {
@@ -139,7 +150,10 @@ static void check_answer(const struct request *request, const struct response *r
     response_write(request, response, &out);
     require(strncmp(out.data, "Status: ", 8) == 0, "no status");
     body = check_headers(out.data, out.data + out.len, &length);
-    check_body(request, response, body, (size_t)(out.data + out.len - body), length);
+    if (response->endless)
+        check_stream(request, response, body, (size_t)(out.data + out.len - body), length);
+    else
+        check_body(request, response, body, (size_t)(out.data + out.len - body), length);
     buffer_release(&out);
 }
 
@@ -207,6 +221,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     api_answer(&api, &request, &response);
     check_answer(&request, &response);
     check_log(&request, response.status);
+    feed_close(response.feed);
     response_release(&response);
     request_release(&request);
     free(copy);

@@ -68,6 +68,9 @@ def cgi():
         request(b"", "REQUEST_METHOD=GET", f"REQUEST_URI=/values/{ID}?as_of=2026-11-23T11:00:00Z"),
         request(b"", "REQUEST_METHOD=GET", f"REQUEST_URI=/values/{ID}?version=1", 'HTTP_IF_NONE_MATCH="1"'),
         request(b"", "REQUEST_METHOD=GET", "REQUEST_URI=/openapi.json"),
+        request(b"", "REQUEST_METHOD=GET", "REQUEST_URI=/events?from=beginning"),
+        request(b"", "REQUEST_METHOD=HEAD", f"REQUEST_URI=/values/{ID}/events"),
+        request(b"", "REQUEST_METHOD=GET", "REQUEST_URI=/events", "HTTP_LAST_EVENT_ID=1.0123456789abcdef.0-0.."),
     ]
 
 

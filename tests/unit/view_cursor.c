@@ -233,6 +233,88 @@ static void test_end(struct random *random, struct folded *folded)
     view_cursor_release(&back);
 }
 
+static bool same_text(struct view_cursor *one, struct view_cursor *other)
+{
+    struct buffer text = {0}, again = {0};
+    bool same;
+
+    view_cursor_write(one, &text);
+    view_cursor_write(other, &again);
+    same = text.len == again.len && memcmp(text.data, again.data, text.len) == 0;
+    buffer_release(&text);
+    buffer_release(&again);
+    return same;
+}
+
+/* Found without walking there, as for the outcome of a command. */
+static void test_behind(struct random *random, struct folded *folded, int total)
+{
+    int bad = 0;
+
+    for (int turn = 0; turn < 25; turn++) {
+        int seen[VIEW_LOGS][PARTITIONS] = {{0}};
+        struct view_cursor walked = {0}, found = {0};
+        int count = turn == 0 ? 1 : turn == 1 ? total : 1 + (int)random_below(random, (uint64_t)total);
+        struct view_txn *txn;
+        uint64_t last;
+        place(folded->view, &walked);
+        walk(folded->view, &walked, seen, count, &last);
+        view_snapshot(folded->view, &txn, &error);
+        bad += wrong(view_cursor_place_behind(txn, &found, last, &error) == 0 && same_text(&walked, &found) &&
+                         found.sequence == last + 1,
+                     "behind %d", count);
+        view_abort(txn);
+        view_cursor_release(&walked);
+        view_cursor_release(&found);
+    }
+    ok(!bad, "the cursor behind any record is the one that a walk there has");
+}
+
+/* Records are read by one cursor, and others are led over them. */
+static void test_led(struct random *random, struct folded *folded, int total)
+{
+    int bad_move = 0, bad_join = 0, bad_has = 0, bad_covers = 0;
+
+    for (int turn = 0; turn < 20; turn++) {
+        struct view_cursor walked = {0}, moved = {0}, joined = {0}, stretch = {0};
+        int seen[VIEW_LOGS][PARTITIONS] = {{0}};
+        int count = 1 + (int)random_below(random, (uint64_t)total - 500);
+        struct view_record record;
+        struct view_txn *txn;
+        uint64_t last;
+        place(folded->view, &walked);
+        walk(folded->view, &walked, seen, count, &last);
+        view_snapshot(folded->view, &txn, &error);
+        view_cursor_place_behind(txn, &moved, last, &error);
+        view_cursor_place_behind(txn, &joined, last, &error);
+        stretch.sequence = last + 1;
+        for (int i = 0; i < 500 && view_cursor_next(txn, &stretch, &record, &error) == 1; i++) {
+            bad_has += wrong(!view_cursor_has(&walked, &record), "not yet");
+            view_cursor_next(txn, &walked, &record, &error);
+            bad_has += wrong(view_cursor_has(&walked, &record), "now");
+            bad_covers += wrong(view_cursor_covers(&walked, &moved) && !view_cursor_covers(&moved, &walked),
+                                "one record more");
+            bad_move += wrong(view_cursor_move(&moved, &stretch, record.log, record.partition, record.offset) == 0 &&
+                                  same_text(&moved, &walked),
+                              "behind record %d", i);
+            bad_covers += wrong(view_cursor_covers(&moved, &walked), "as far");
+        }
+        bad_join += wrong(view_cursor_join(&joined, &stretch) == 0 && same_text(&joined, &walked), "500 behind %d",
+                          count);
+        view_cursor_join(&joined, &stretch);
+        bad_join += wrong(same_text(&joined, &walked), "again");
+        view_abort(txn);
+        view_cursor_release(&walked);
+        view_cursor_release(&moved);
+        view_cursor_release(&joined);
+        view_cursor_release(&stretch);
+    }
+    ok(!bad_move, "a cursor that is led over records is the one that walked");
+    ok(!bad_join, "also over a stretch at once");
+    ok(!bad_has, "it has what it was led over, and no more");
+    ok(!bad_covers, "and covers what has less");
+}
+
 /* A view that is folded anew, and isn't as far as the cursor yet. */
 static void test_ahead(struct random *random, struct folded *whole, int total)
 {
@@ -350,6 +432,10 @@ int main(void)
        "two views of the same logs");
     test_walks(&random, &one, &other, total);
     test_end(&random, &third);
+    test_behind(&random, &one, total);
+    test_behind(&random, &other, total);
+    test_led(&random, &one, total);
+    test_led(&random, &other, total);
     test_ahead(&random, &one, total);
     test_foreign(&random, &one);
     test_texts(&one);
