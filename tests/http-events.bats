@@ -97,7 +97,7 @@ refusals_behind() {
     status_is 400 -H 'Last-Event-ID: x' "$url/events?from=now"
     [ "$(jq .status answer)" = 400 ]
     status_is 405 -X DELETE "$url/events"
-    [ "$(curl -sI "$url/values/$one/events" | tr -d '\r' | grep -iE '^(content-type|cache-control):' | LC_ALL=C sort | tr A-Z a-z | paste -sd' ')" = \
+    [ "$(curl -sI "$url/values/$one/events" | tr -d '\r' | grep -iE '^(content-type|cache-control):' | LC_ALL=C sort | tr '[:upper:]' '[:lower:]' | paste -sd' ')" = \
         "cache-control: no-store content-type: text/event-stream" ]
 }
 

@@ -267,7 +267,7 @@ static int decode_part(const char **at, const char *ends, char *text, size_t roo
 
 int request_query_long(const struct request *request, const char *name, char *text, size_t room)
 {
-    char key[QUERY_TEXT], other[QUERY_TEXT];
+    char key[QUERY_TEXT], other[QUERY_TEXT] = "";
     const char *at = request->query;
     int found = 0;
 
