@@ -373,4 +373,11 @@ verify_demo() {
         until_true 20 view_has "$id" "$count"
     done <values
     verify_demo
+    # purged while it runs: it is stopped, and what it wrote stays
+    booted dpkg --purge calc-service
+    is_state calc-handle@demo.service inactive
+    [ -z "$(booted systemctl list-units --all --no-legend 'calc*')" ]
+    [ -z "$(booted systemctl --failed --no-legend)" ]
+    [ ! -e "/proc/$machine_leader/root/run/calc" ]
+    verify_demo
 }
