@@ -20,12 +20,14 @@
 
 #include "base/diag.h"
 #include "deadline.h"
+#include "tool/service.h"
 #include "tool/stop.h"
 
 enum {
     WORKING = 64,                    /* requests that wait for one sync together */
     THREADS = WORKING + WAITERS_MAX, /* those that wait for outcomes leave so many over */
     STACK_BYTES = 512 * 1024,
+    HUNG_MS = 30000,   /* behind its deadline, a thread isn't slow any more */
     GRACE_SECONDS = 5, /* for requests under way when we are stopped */
     EXHAUSTED_MS = 10  /* until a descriptor may be free again */
 };
@@ -33,6 +35,7 @@ enum {
 struct server {
     struct api *api;
     int socket;
+    _Atomic uint64_t begun, answered;
     pthread_mutex_t mutex;
     struct error error; /* why it ended by itself */
 };
@@ -190,6 +193,13 @@ static void serve_connection(struct api *api, int fd)
     FCGX_Free(&request, 1);
 }
 
+static void count_connection(struct server *server, int fd)
+{
+    server->begun++;
+    serve_connection(server->api, fd);
+    server->answered++;
+}
+
 /* --- threads --- */
 
 /* Waits for a connection or for a stop. One connection wakes one thread, and of those that wait always
@@ -232,7 +242,7 @@ static void *work(void *argument)
         }
         fd = accept4(server->socket, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
-            serve_connection(server->api, fd);
+            count_connection(server, fd);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             poll(NULL, 0, EXHAUSTED_MS);
         else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
@@ -276,6 +286,25 @@ static int start_all(struct server *server, pthread_t threads[THREADS])
     return started;
 }
 
+/* Tells who started us how it goes. A thread that is stuck, in the disk or in our own locks, is as bad
+ * as if this one were. */
+static void tell(const struct server *server)
+{
+    uint64_t answered = server->answered, begun = server->begun;
+    struct service_progress progress = {
+        .behind = UINT64_MAX, .count = answered, .counted = "requests"};
+    char place[80];
+
+    if (deadline_overdue_ms() < HUNG_MS)
+        service_alive();
+    if (!service_is_due())
+        return;
+    snprintf(place, sizeof place, "%llu requests answered, %llu under way",
+             (unsigned long long)answered, (unsigned long long)(begun - answered));
+    progress.place = place;
+    service_progress(&progress);
+}
+
 int fastcgi_serve(struct api *api, int socket, struct error *error)
 {
     struct server server = {.api = api, .socket = socket};
@@ -292,8 +321,12 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     if (!started)
         return error_set(error, EX_UNAVAILABLE, "can't start a thread");
     wait.fd = stop_fd();
-    while (!stop_asked())
-        poll(&wait, 1, -1);
+    service_ready();
+    while (!stop_asked()) {
+        tell(&server);
+        poll(&wait, 1, service_is_on() ? 1000 : -1);
+    }
+    service_stopping();
     join_all(threads, started);
     pthread_mutex_destroy(&server.mutex);
     *error = server.error;
