@@ -6,26 +6,31 @@
 # make fuzz       60 s a fuzzer
 # make lint       compilers, shells, manual pages, and which room includes which
 # make install    DESTDIR=, PREFIX=/usr/local
+# make uninstall  what that put there, with the same DESTDIR= and PREFIX=
+# make deb        the Debian packages, in build/deb
 # make clean
 
 VERSION = 0.1.0
 PREFIX = /usr/local
+DOCDIR = $(PREFIX)/share/doc/calc
+UNITDIR = $(PREFIX)/lib/systemd/system
 S := $(filter-out 0,$(SAN))
 B = build$(if $S,/san)
 CC = gcc
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings $(WERROR)
 HARDEN = $(if $S,-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer,\
   -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE)
-CFLAGS = -O2 -g
+CFLAGS ?= -O2 -g
 # no fused multiply-add: a result is the same bytes on every machine
-ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) -ffp-contract=off -MMD -MP -Ilib \
+ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CPPFLAGS) $(CFLAGS) -ffp-contract=off -MMD -MP -Ilib \
   -D_GNU_SOURCE -DCALC_VERSION='"$(VERSION)"'
 # only the tools that call kafka_install() get librdkafka; LMDB and nettle from their archives: LMDB's shared one costs a query a third of its start (it brings libpthread)
 LIBS = -ljansson -luuid -Wl,-Bstatic -llmdb -lnettle -Wl,-Bdynamic -lfcgi -lrdkafka -lpthread -lm
-LINK = $(CC) $(ALL_CFLAGS) $(if $S,,-pie -Wl,-z,relro,-z,now) -Wl,--as-needed -o $@
+LINK = $(CC) $(ALL_CFLAGS) $(if $S,,-pie -Wl,-z,relro,-z,now) $(LDFLAGS) -Wl,--as-needed -o $@
 
-TOOLS := $(notdir $(wildcard cmd/*))
-LIB_OBJECTS := $(patsubst %.c,$B/%.o,$(wildcard lib/*/*.c))
+# sorted, because the order of what is linked must not depend on the locale
+TOOLS := $(sort $(notdir $(wildcard cmd/*)))
+LIB_OBJECTS := $(patsubst %.c,$B/%.o,$(sort $(wildcard lib/*/*.c)))
 UNITS := $(patsubst %.c,$B/%,$(wildcard tests/unit/*.c))
 
 all: $(TOOLS:%=$B/bin/%)
@@ -40,7 +45,7 @@ $B/libcalc.a: $(LIB_OBJECTS)
 	ar rcs $@ $^
 
 .SECONDEXPANSION:
-$(TOOLS:%=$B/bin/%): $B/bin/%: $$(addprefix $B/,$$(addsuffix .o,$$(basename $$(wildcard cmd/%/*.c)))) $B/libcalc.a
+$(TOOLS:%=$B/bin/%): $B/bin/%: $$(addprefix $B/,$$(addsuffix .o,$$(basename $$(sort $$(wildcard cmd/%/*.c))))) $B/libcalc.a
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LIBS)
 
@@ -76,12 +81,31 @@ fuzz:
 lint:
 	@$(MAKE) --no-print-directory B=build/lint WERROR=-Werror CFLAGS=-O2 all tests
 	@./scripts/lint
+
+PAGES := $(wildcard man/*.[1578])
+EXAMPLES := $(wildcard cmd/*/*.conf service/example.conf)
+SERVICE := $(wildcard cmd/*/*@.service cmd/*/*@.socket service/*@.target)
+COMPLETIONS = $(PREFIX)/share/bash-completion/completions
+# one completion for all of them: it asks the tool's own --help
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(foreach s,1 5 7 8,$(DESTDIR)$(PREFIX)/share/man/man$s)
-	install $(TOOLS:%=$B/bin/%) $(DESTDIR)$(PREFIX)/bin
-	for page in man/*.[1578]; do install -m 644 "$$page" $(DESTDIR)$(PREFIX)/share/man/man"$${page##*.}"; done
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(TOOLS:%=$B/bin/%)
+	for page in $(PAGES); do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man"$${page##*.}" "$$page"; done
+	install -D -m 644 lib/tool/completion.bash $(DESTDIR)$(COMPLETIONS)/$(firstword $(TOOLS))
+	for tool in $(wordlist 2,99,$(TOOLS)); do ln -sf $(firstword $(TOOLS)) $(DESTDIR)$(COMPLETIONS)/"$$tool"; done
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples $(EXAMPLES)
+	install -D -m 644 -t $(DESTDIR)$(UNITDIR) $(SERVICE)
+	install -D -m 644 service/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/calc.conf
+	install -D -m 644 service/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/calc.conf
+uninstall:
+	rm -f $(foreach t,$(TOOLS),$(DESTDIR)$(PREFIX)/bin/$t $(DESTDIR)$(COMPLETIONS)/$t) \
+	  $(foreach p,$(PAGES),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $p))/$(notdir $p)) \
+	  $(foreach e,$(EXAMPLES),$(DESTDIR)$(DOCDIR)/examples/$(notdir $e)) \
+	  $(foreach s,$(SERVICE),$(DESTDIR)$(UNITDIR)/$(notdir $s)) \
+	  $(foreach d,sysusers tmpfiles,$(DESTDIR)$(PREFIX)/lib/$d.d/calc.conf)
+deb:
+	./scripts/deb
 clean:
 	rm -rf build
 
-.PHONY: all tests run check bench soak fuzz lint install clean
+.PHONY: all tests run check bench soak fuzz lint install uninstall deb clean
 -include $(wildcard $B/lib/*/*.d $B/cmd/*/*.d $B/tests/unit/*.d)

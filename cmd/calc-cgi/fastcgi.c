@@ -22,6 +22,7 @@
 
 #include "base/diag.h"
 #include "deadline.h"
+#include "tool/service.h"
 #include "tool/stop.h"
 
 enum {
@@ -29,6 +30,7 @@ enum {
     THREADS = WORKING + WAITERS_MAX, /* those that wait for outcomes leave so many over */
     STACK_BYTES = 512 * 1024,
     HEAPS = 4, /* what is freed stays in each: with one a thread, all that all of them ever took */
+    HUNG_MS = 30000,   /* behind its deadline, a thread isn't slow any more */
     GRACE_SECONDS = 5, /* for requests under way when we are stopped */
     EXHAUSTED_MS = 10  /* until a descriptor may be free again */
 };
@@ -36,6 +38,7 @@ enum {
 struct server {
     struct api *api;
     int socket;
+    _Atomic uint64_t begun, answered;
     pthread_mutex_t mutex;
     struct error error; /* why it ended by itself */
 };
@@ -218,6 +221,13 @@ static void serve_connection(struct api *api, int fd)
     }
 }
 
+static void count_connection(struct server *server, int fd)
+{
+    server->begun++;
+    serve_connection(server->api, fd);
+    server->answered++;
+}
+
 /* --- threads --- */
 
 /* Waits for a connection or for a stop. One connection wakes one thread, and of those that wait always
@@ -260,7 +270,7 @@ static void *work(void *argument)
         }
         fd = accept4(server->socket, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
-            serve_connection(server->api, fd);
+            count_connection(server, fd);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             poll(NULL, 0, EXHAUSTED_MS);
         else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
@@ -318,6 +328,25 @@ static void raise_descriptors(int streams)
                   (unsigned long long)limit.rlim_cur, streams);
 }
 
+/* Tells who started us how it goes. A thread that is stuck, in the disk or in our own locks, is as bad
+ * as if this one were. */
+static void tell(const struct server *server)
+{
+    uint64_t answered = server->answered, begun = server->begun;
+    struct service_progress progress = {
+        .behind = UINT64_MAX, .count = answered, .counted = "requests"};
+    char place[80];
+
+    if (deadline_overdue_ms() < HUNG_MS)
+        service_alive();
+    if (!service_is_due())
+        return;
+    snprintf(place, sizeof place, "%llu requests answered, %llu under way",
+             (unsigned long long)answered, (unsigned long long)(begun - answered));
+    progress.place = place;
+    service_progress(&progress);
+}
+
 int fastcgi_serve(struct api *api, int socket, struct error *error)
 {
     struct server server = {.api = api, .socket = socket};
@@ -338,8 +367,12 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     if (!started)
         return error_set(error, EX_UNAVAILABLE, "can't start a thread");
     wait.fd = stop_fd();
-    while (!stop_asked())
-        poll(&wait, 1, -1);
+    service_ready();
+    while (!stop_asked()) {
+        tell(&server);
+        poll(&wait, 1, service_is_on() ? 1000 : -1);
+    }
+    service_stopping();
     join_all(threads, started);
     streams_close(api->streams);
     pthread_mutex_destroy(&server.mutex);

@@ -16,7 +16,9 @@
 #include "emission.h"
 #include "handle.h"
 #include "partitions.h"
+#include "report.h"
 #include "tool/kafka_check.h"
+#include "tool/service.h"
 #include "tool/stop.h"
 
 enum {
@@ -32,6 +34,7 @@ struct handler {
     struct emission emission;
     int batch;             /* the one at hand: its number modulo STATE_BATCHES */
     bool until_end, assigned;
+    uint64_t commands; /* that were handled */
     bool unknown; /* whether the last batch was committed */
     int lock;
     char state[PATH_MAX], instance[256];
@@ -125,15 +128,15 @@ static int open_all(struct handler *handler, const struct handle_options *option
                              "commands, events and rejections need a topic each");
     if (open_state(handler, options, error) < 0 ||
         check_topics(topics, error) < 0 ||
-        kafka_cursor_open(stop_asked, &topics->cursor, error) < 0)
+        kafka_cursor_open(service_gives_up, &topics->cursor, error) < 0)
         return -1;
     handler->partitions = calloc((size_t)topics->count, sizeof *handler->partitions);
     if (!handler->partitions)
         return error_memory(error);
     for (int32_t i = 0; i < topics->count; i++)
         handler->partitions[i].number = i;
-    if (kafka_processor_open(topics->names, handler->instance, stop_asked, &topics->processor,
-                             error) < 0)
+    if (kafka_processor_open(topics->names, handler->instance, service_gives_up,
+                             &topics->processor, error) < 0)
         return -1;
     handler->emission.processor = topics->processor;
     return 0;
@@ -249,6 +252,7 @@ static int handle_batch(struct handler *handler, struct error *error)
 
     for (size_t i = 0; i < count; i++) {
         kafka_processor_record(processor, i, &command);
+        handler->commands++;
         if (handle(handler, &command, error) < 0)
             return -1;
     }
@@ -340,6 +344,7 @@ static int save(struct handler *handler, bool idle, struct error *error)
         if (!idle && !partition_is_due(partition, &handler->topics) &&
             now - partition->saved_ms < CHECKPOINT_MS)
             continue;
+        service_takes_long();
         if (settle(handler, true, error) < 0 ||
             partition_checkpoint(partition, &handler->topics, error) < 0)
             return -1;
@@ -394,11 +399,13 @@ static int run(struct handler *handler, struct error *error)
                                             : take_event(handler, event, error);
         if (result < 0 || save(handler, idle, error) < 0)
             return -1;
+        report(handler->partitions, &handler->topics, handler->assigned, handler->commands);
         if (result > 0 && event != PROCESSOR_RECORDS)
             break;
         if (event == PROCESSOR_RECORDS)
             busy_ms = clock_ms();
     }
+    service_stopping();
     return settle(handler, false, error) < 0 ? -1 : 0;
 }
 
@@ -414,6 +421,7 @@ int handle_topics(const struct handle_options *options, struct error *error)
         handler.unknown = emission_wait(&handler.emission, &second) < 0;
     if (result < 0 && stop_asked() && error->status == EX_TEMPFAIL && !handler.unknown)
         result = 0; /* it was waiting for an answer when it was told to stop */
+    service_takes_long();
     if (leave_all(&handler, result == 0, &second) < 0 && result == 0) {
         *error = second;
         result = -1;
