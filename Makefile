@@ -57,6 +57,7 @@ $B/cmd/calc-cgi/operations.o: cmd/calc-cgi/openapi.json
 
 $(UNITS): $B/tests/unit/%: $B/tests/unit/%.o $B/libcalc.a
 	$(LINK) $^ $(LIBS)
+$B/tests/unit/deadline: $B/cmd/calc-cgi/deadline.o
 # its test lets every allocation fail in turn
 $B/tests/unit/memory: $B/cmd/calc-submit/input.o
 $B/tests/unit/memory: LINK += $(foreach f,malloc calloc realloc free,-Wl,--wrap=$f)
