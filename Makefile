@@ -54,6 +54,7 @@ $(TOOLS:%=$B/bin/%): $B/bin/%: $$(addprefix $B/,$$(addsuffix .o,$$(basename $$(s
 $B/bin/calc-handle: LIBS := $(if $S,,-lmimalloc) $(LIBS)
 
 $B/cmd/calc-cgi/operations.o: cmd/calc-cgi/openapi.json
+$B/cmd/calc-cgi/page.o: $(wildcard cmd/calc-cgi/page/*)
 
 $(UNITS): $B/tests/unit/%: $B/tests/unit/%.o $B/libcalc.a
 	$(LINK) $^ $(LIBS)

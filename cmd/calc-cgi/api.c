@@ -82,6 +82,7 @@ static const char *allowed(enum route route)
     case ROUTE_VALUE_EVENTS:
     case ROUTE_HEALTH:
     case ROUTE_OPENAPI:
+    case ROUTE_PAGE:
         return "GET, HEAD, OPTIONS";
     case ROUTE_NONE:
         break;
@@ -108,6 +109,8 @@ static void get(struct api *api, const struct request *request, struct response 
         api_health(api, request, response);
     else if (request->route == ROUTE_OPENAPI)
         api_openapi(request, response);
+    else if (request->route == ROUTE_PAGE)
+        api_page(request, response);
     else
         api_query(api, request, response);
 }

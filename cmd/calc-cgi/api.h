@@ -51,4 +51,11 @@ void api_openapi(const struct request *request, struct response *response);
 bool api_conditions_hold(const struct request *request, uint64_t version,
                          struct response *response);
 
+/* The same of something whose tag is a text, or empty. */
+bool api_tag_conditions_hold(const struct request *request, const char *tag,
+                             struct response *response);
+
+/* Answers a GET or HEAD of the page, or of a file that it is made of (page.c). */
+void api_page(const struct request *request, struct response *response);
+
 #endif

@@ -47,7 +47,9 @@ int tag_next(const char **at, struct tag *tag)
         if (c < 0x21 || c == 0x7f)
             return -1;
     }
-    tag->ours = read_version(from, (size_t)(end - from), &tag->version);
+    tag->text = from;
+    tag->len = (size_t)(end - from);
+    tag->ours = read_version(from, tag->len, &tag->version);
     *at = skip_space(end + 1);
     return **at && **at != ',' ? -1 : 1;
 }

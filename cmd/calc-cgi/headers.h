@@ -9,6 +9,8 @@
 /* An entity tag (RFC 9110, 8.8.3). Ours are versions: "3". */
 struct tag {
     bool weak;
+    const char *text; /* between its quotes */
+    size_t len;
     bool ours;        /* it is spelled as we spell versions */
     uint64_t version; /* if it is ours */
 };

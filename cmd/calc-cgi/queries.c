@@ -1,6 +1,7 @@
 /* Requests that ask the view: values, pages of them, their history, and what became of commands. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api.h"
 #include "base/clock.h"
@@ -111,9 +112,9 @@ static int read_query(const struct request *request, struct query *query,
 
 /* --- conditions (RFC 9110, 13.2.2) --- */
 
-/* Whether one of the tags in a header is this version's: a strong one, or any. 1, 0, -1 if it is no
- * list of tags. */
-static int names_version(const char *text, uint64_t version, bool strong)
+/* Whether one of the tags in a header is this one: a strong one, or any. 1, 0, -1 if it is no list of
+ * tags. */
+static int names_tag(const char *text, const char *wanted, bool strong)
 {
     struct tag tag;
     int result, found = 0;
@@ -121,21 +122,22 @@ static int names_version(const char *text, uint64_t version, bool strong)
     if (tag_is_star(text))
         return 1;
     while ((result = tag_next(&text, &tag)) > 0)
-        if (tag.ours && tag.version == version && !(strong && tag.weak))
+        if (tag.len == strlen(wanted) && memcmp(tag.text, wanted, tag.len) == 0 &&
+            !(strong && tag.weak))
             found = 1;
     return result < 0 ? -1 : found;
 }
 
-bool api_conditions_hold(const struct request *request, uint64_t version,
-                         struct response *response)
+bool api_tag_conditions_hold(const struct request *request, const char *tag,
+                             struct response *response)
 {
     struct buffer match = {0}, none = {0};
     const char *text = request_header(request, "HTTP_IF_MATCH", &match);
-    int matches = text ? names_version(text, version, true) : 1, known = 0;
+    int matches = text ? names_tag(text, tag, true) : 1, known = 0;
 
     text = request_header(request, "HTTP_IF_NONE_MATCH", &none);
     if (text)
-        known = names_version(text, version, false);
+        known = names_tag(text, tag, false);
     buffer_release(&match);
     buffer_release(&none);
     if (matches < 0)
@@ -144,11 +146,21 @@ bool api_conditions_hold(const struct request *request, uint64_t version,
         response_problem(response, 412, "this has another entity tag, or none");
     if (matches <= 0)
         return false;
-    if (version)
-        response_header(response, "ETag", "\"%llu\"", (unsigned long long)version);
+    if (*tag)
+        response_header(response, "ETag", "\"%s\"", tag);
     if (known > 0)
         response->status = 304;
     return known <= 0;
+}
+
+bool api_conditions_hold(const struct request *request, uint64_t version,
+                         struct response *response)
+{
+    char tag[24] = "";
+
+    if (version)
+        snprintf(tag, sizeof tag, "%llu", (unsigned long long)version);
+    return api_tag_conditions_hold(request, tag, response);
 }
 
 /* --- answers --- */

@@ -131,17 +131,20 @@ static const char *find_segment(const char *path, const char *segment)
     return path;
 }
 
-/* Where the API begins in a path that has the mount point before it; NULL if it doesn't. */
+/* Where the API begins in a path that has the mount point before it; NULL if it doesn't. The page is a
+ * slash at the end. */
 static const char *find_api(const char *path)
 {
-    static const char *const only[] = {"/events", "/healthz", "/openapi.json"};
-    const char *values = find_segment(path, "/values");
+    static const char *const only[] = {"/events", "/healthz", "/openapi.json", "/"};
+    const char *values = find_segment(path, "/values"), *page = find_segment(path, "/page");
     size_t len = strlen(path);
 
-    for (size_t i = 0; !values && i < sizeof only / sizeof *only; i++)
+    if (values || page)
+        return values ? values : page;
+    for (size_t i = 0; i < sizeof only / sizeof *only; i++)
         if (len >= strlen(only[i]) && strcmp(path + len - strlen(only[i]), only[i]) == 0)
             return path + len - strlen(only[i]);
-    return values;
+    return NULL;
 }
 
 /* The mount point: CALC_BASE, else SCRIPT_NAME. Stock nginx puts the whole path into SCRIPT_NAME:
@@ -219,6 +222,12 @@ static const char *find_query(const struct request *request)
     return query ? query + 1 : "";
 }
 
+/* The mount point without a slash, where it is known to be one and not a path that nobody serves. */
+static bool is_bare_mount(const struct request *request, const char *at)
+{
+    return !*at && (find(request, "CALC_BASE") || getenv("CALC_BASE"));
+}
+
 int request_route(struct request *request)
 {
     const char *at;
@@ -242,7 +251,14 @@ int request_route(struct request *request)
         request->route = ROUTE_HEALTH;
     else if (strcmp(at, "/openapi.json") == 0)
         request->route = ROUTE_OPENAPI;
+    else if (strcmp(at, "/") == 0 || strncmp(at, "/page/", 6) == 0 || is_bare_mount(request, at))
+        request->route = ROUTE_PAGE;
     return 0;
+}
+
+const char *request_file(const struct request *request)
+{
+    return request->path.data + request->mount;
 }
 
 /* --- the query --- */

@@ -21,6 +21,7 @@ enum route {
     ROUTE_EVENTS,
     ROUTE_HEALTH,
     ROUTE_OPENAPI,
+    ROUTE_PAGE, /* and what it is made of: request_file() */
 };
 
 struct request {
@@ -50,6 +51,9 @@ const char *request_header(const struct request *request, const char *name,
 
 /* Takes the path apart: mount point, route and ids. -1 if it can't be decoded. */
 int request_route(struct request *request);
+
+/* What follows the mount point in the path. */
+const char *request_file(const struct request *request);
 
 /* A parameter of the query, decoded: 1; 0 if it is absent; -1 if it is there twice, can't be decoded,
  * or has no room in `text`. A plus sign is one: nothing that is asked here has a space in it. */
