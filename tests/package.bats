@@ -317,7 +317,7 @@ verify_demo() {
 }
 
 @test "an upgrade under load loses nothing, a downgrade over newer formats is refused" {
-    needs dh lintian python3
+    needs dh lintian python3 jq
     machine_make
     hand_over "$deb" this
     hand_over "$BATS_FILE_TMPDIR/next" next
@@ -358,6 +358,9 @@ verify_demo() {
     done
     journal calc-handle@demo | grep 'the state has format .*, this version knows '
     journal calc-project@demo | grep 'the view in .* has format .*, this version knows '
+    # what is acknowledged meanwhile waits for its outcome
+    booted calc-submit -o /var/lib/calc/demo/commands create 7 >acknowledged
+    echo "$(jq -r .value_id acknowledged) 7" >>values
     before=$(everything)
     booted systemctl restart calc@demo.target || true
     for unit in handle project; do
