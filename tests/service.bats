@@ -3,6 +3,7 @@
 # service manager, and what they write to the journal.
 
 # shellcheck disable=SC2154 # helper.bash sets root
+# shellcheck disable=SC2030,SC2031 # each test is a subshell, and its variables are its own
 load helper
 
 # Starts a service under a manager that writes down what it is told, in the file `told`.
@@ -18,7 +19,7 @@ tells() {
 
 end_service() {
     kill "$service"
-    status_of "${1:-0}" wait "$service"
+    status_of 0 wait "$service"
     started=()
 }
 
