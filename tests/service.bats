@@ -150,8 +150,8 @@ get() {
 @test "who waits for work is alive, and who is stopped isn't" {
     managed --watchdog 2 calc-handle -f -i commands -o events -r rejections
     until_true 10 tells 'WATCHDOG=1' 4
-    # never further apart than half of the time
-    awk '/WATCHDOG=1/ { if (last && $1 - last > 1.3) exit 1; last = $1 }' told
+    # never further apart than the time
+    awk '/WATCHDOG=1/ { if (last && $1 - last > 1.9) exit 1; last = $1 }' told
     end_service
     # the status was told when it changed, and not again and again
     [ "$(grep -c STATUS told)" -le 2 ]
