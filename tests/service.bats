@@ -3,6 +3,7 @@
 # service manager, and what they write to the journal.
 
 # shellcheck disable=SC2154 # helper.bash sets root
+# shellcheck disable=SC2030,SC2031 # each test is a subshell, and its variables are its own
 load helper
 
 # Starts a service under a manager that writes down what it is told, in the file `told`.
@@ -18,7 +19,7 @@ tells() {
 
 end_service() {
     kill "$service"
-    status_of "${1:-0}" wait "$service"
+    status_of 0 wait "$service"
     started=()
 }
 
@@ -149,8 +150,8 @@ get() {
 @test "who waits for work is alive, and who is stopped isn't" {
     managed --watchdog 2 calc-handle -f -i commands -o events -r rejections
     until_true 10 tells 'WATCHDOG=1' 4
-    # never further apart than half of the time
-    awk '/WATCHDOG=1/ { if (last && $1 - last > 1.3) exit 1; last = $1 }' told
+    # never further apart than the time
+    awk '/WATCHDOG=1/ { if (last && $1 - last > 1.9) exit 1; last = $1 }' told
     end_service
     # the status was told when it changed, and not again and again
     [ "$(grep -c STATUS told)" -le 2 ]
@@ -189,13 +190,13 @@ get() {
 
 # --- the journal ---
 
-@test "lines have their level in the journal, each line of a text, and none elsewhere" {
+@test "a fault is one line with its level in the journal, and elsewhere without" {
     submit 2
     echo 'something else' >events
     managed --journal calc-handle -f -i commands -o events -r rejections
     status_of 65 wait "$service"
-    grep '^<3>calc-handle: events' complaints
-    ! grep -v '^<3>' complaints || false
+    grep '^<3>calc-handle: events.*; derived: .*; found: *something else$' complaints
+    [ "$(wc -l <complaints)" -eq 1 ]
     managed calc-handle -f -i commands -o events -r rejections
     status_of 65 wait "$service"
     grep '^calc-handle: events' complaints

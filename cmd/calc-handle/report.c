@@ -31,12 +31,13 @@ void report(struct partition *partitions, const struct topics *topics, bool assi
     struct service_progress progress = {
         .units = "of them", .count = commands, .counted = "commands"};
     char place[400];
-    size_t begin = (size_t)snprintf(place, sizeof place, "commands at"), len = begin;
+    size_t begin, len;
     bool ready = assigned;
 
     service_alive();
     if (!service_is_due())
         return;
+    begin = len = (size_t)snprintf(place, sizeof place, "commands at");
     for (int32_t i = 0; i < topics->count; i++) {
         uint64_t left = partitions[i].ours ? behind(&partitions[i], topics) : 0;
         if (!partitions[i].ours)

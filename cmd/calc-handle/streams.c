@@ -223,8 +223,7 @@ static int settle(struct handler *handler, int got, struct error *error)
 /* Tells how far we are, once all that was there when we began is derived and written. */
 static void tell(struct handler *handler, int got)
 {
-    uint64_t at = reader_offset(handler->input);
-    uint64_t end = reader_known_end(handler->input, 0);
+    uint64_t at = reader_offset(handler->input), end;
     char place[400];
 
     service_alive();
@@ -232,6 +231,7 @@ static void tell(struct handler *handler, int got)
         service_ready();
     if (!service_is_due())
         return;
+    end = reader_known_end(handler->input, 0);
     snprintf(place, sizeof place, "at byte %llu of %.300s", (unsigned long long)at,
              handler->commands);
     service_progress(&(struct service_progress){

@@ -59,7 +59,7 @@ void diag_open(const char *program)
     diag_warn("LOG_LEVEL is error, warn, info or debug, not '%s'", wanted);
 }
 
-/* The journal takes a text of several lines for several entries: each gets its level. */
+/* The journal would take a text of several lines for several entries: there it is one. */
 static void put(enum diag_level level, const char *text)
 {
     static const char *const prefix[] = {"<3>", "<4>", "<6>", "<7>"};
@@ -68,9 +68,13 @@ static void put(enum diag_level level, const char *text)
     size_t len = (size_t)snprintf(line, sizeof line, "%s%.64s: ", begin, name);
 
     for (; *text && len < sizeof line - 8; text++) {
-        line[len++] = *text;
-        if (*text == '\n')
-            len += (size_t)sprintf(line + len, "%s", begin);
+        if (journal && *text == '\n') {
+            line[len++] = ';';
+            line[len++] = ' ';
+            text += strspn(text + 1, " ");
+        } else {
+            line[len++] = *text;
+        }
     }
     line[len++] = '\n';
     if (write(STDERR_FILENO, line, len) < 0) {

@@ -1,6 +1,6 @@
 /* Diagnostics on stderr, one line each: "calc-handle: ...". Only programs print; the library
  * reports by struct error. If stderr is the journal, as JOURNAL_STREAM tells, a line begins with its
- * level as sd-daemon(3) has it: "<3>calc-handle: ...". */
+ * level as sd-daemon(3) has it, "<3>calc-handle: ...", and a text of several lines is one. */
 #ifndef BASE_DIAG_H
 #define BASE_DIAG_H
 
