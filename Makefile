@@ -72,6 +72,7 @@ soak: tests
 	./tests/faults/soak.py --rounds 200
 	./tests/faults/reader.py --rounds 1000
 	./tests/faults/watch.py --events 100000 --kills 50
+	./tests/faults/eventsource.py --events 100000 --kills 50
 	./tests/faults/power.py --tries 8
 	./tests/faults/sweep.py
 	./tests/faults/kafka.py --rounds 20

@@ -100,3 +100,24 @@ END
 @test "axe-core finds nothing, on a desktop and a phone, by day and by night" {
     scenario accessible
 }
+
+# The long form is in make soak.
+@test "EventSource hears each event once, through kills of its page, calc-cgi and the projector, and a rebuild" {
+    needs node npm chromium lighttpd python3
+    "$root/tests/page/node" 2>errors || {
+        [ $? -eq 69 ] && skip "what the page's tests need can't be installed"
+        cat errors
+        false
+    }
+    "$root/tests/faults/eventsource.py" --events 2000 --kills 4 --seed 1
+}
+
+@test "the mount point without its slash leads to the page" {
+    for base in /calc /; do
+        env -i PATH="$PATH" REQUEST_METHOD=GET REQUEST_URI="$base" CALC_BASE=$base CALC_COMMANDS=commands \
+            CALC_VIEW=view calc-cgi >"answer${base//\//-}"
+    done
+    grep -q '^Status: 308' answer-calc
+    tr -d '\r' <answer-calc | grep -qx 'Location: /calc/'
+    grep -q '^Status: 200' answer-
+}

@@ -159,12 +159,19 @@ class Calculator:
         pathlib.Path("commands").touch()
         self.handler = Part("handler", tool("calc-handle", "-f", "-i", "commands", "-o", "events", "-r", "rejections"))
         self.projector = Part("projector", tool("calc-project", "-f", "-i", "events", "-r", "rejections", "--view", "view"))
-        self.cgi = Part("cgi", tool("calc-cgi", "--listen", "cgi.sock"),
-                        {"CALC_COMMANDS": "commands", "CALC_VIEW": "view", "CALC_STREAMS": "100"})
+        self.cgi = self.make_server()
         self.parts = self.handler, self.projector, self.cgi
         for part in self.parts:
             part.start()
         until("there is a view", lambda: pathlib.Path("view/current").exists())
+
+    def make_server(self):
+        return Part("cgi", tool("calc-cgi", "--listen", "cgi.sock"),
+                    {"CALC_COMMANDS": "commands", "CALC_VIEW": "view", "CALC_STREAMS": "100"})
+
+    def kill_server(self):
+        self.cgi.kill()
+        self.cgi.start()
 
     def disturb(self, turn):
         """Kills the projector, or calc-cgi, or rebuilds the view."""
@@ -172,8 +179,7 @@ class Calculator:
             self.projector.kill()
             self.projector.start()
         elif turn % 3 == 1:
-            self.cgi.kill()
-            self.cgi.start()
+            self.kill_server()
         else:
             run(tool("calc-project", "--rebuild", "-i", "events", "-r", "rejections", "--view", "view"))
 
@@ -186,19 +192,19 @@ class Calculator:
             part.kill()
 
 
-def experiment(given):
-    calculator = Calculator()
+def experiment(given, kind, who):
+    calculator = kind()
     try:
-        observe(given, calculator)
+        observe(given, calculator, who)
     finally:
         calculator.kill()
 
 
-def observe(given, calculator):
+def observe(given, calculator, who):
     share = given.events // VALUES  # about what the one value has
     subscribers = [kind(f"{kind.__name__} {what}", given.kills, (given.events if what == "all" else share) * 9 // 10,
                         given.seed)
-                   for kind in (Watch, Stream) for what in ("all", "one")]
+                   for kind, what in who]
     for subscriber in subscribers:
         subscriber.start()
     turns = 12
@@ -228,7 +234,10 @@ def observe(given, calculator):
               f"came again {subscriber.retries} times")
 
 
-def main():
+EVERYBODY = tuple((kind, what) for kind in (Watch, Stream) for what in ("all", "one"))
+
+
+def main(calculator=Calculator, who=EVERYBODY):
     options = argparse.ArgumentParser(description="subscribers that are killed and resumed while events pass")
     options.add_argument("--events", type=int, default=100000)
     options.add_argument("--kills", type=int, default=50)
@@ -237,9 +246,9 @@ def main():
     begin, folder = time.monotonic(), tempfile.mkdtemp(prefix="watch-")
     os.chdir(folder)
     try:
-        experiment(options)
+        experiment(options, calculator, who)
     except Failure as failure:
-        sys.exit(f"watch.py --events {options.events} --kills {options.kills} --seed {options.seed}: {failure}\n"
+        sys.exit(f"{sys.argv[0]} --events {options.events} --kills {options.kills} --seed {options.seed}: {failure}\n"
                  f"its folder is {folder}")
     print(f"in {time.monotonic() - begin:.0f} seconds")
     os.chdir("/")
