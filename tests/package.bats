@@ -126,7 +126,7 @@ completions() {
         "${tool##*/}" --help | awk -F '  +' '/^ +-/ { n = split($2, words, / /); print words[n] }'
     done | grep -E '^[A-Z]' | sort -u >words
     known=(DIR FILE STREAM 'PATH|HOST:PORT|:PORT')
-    unknown=(COMMAND_ID LOG:POSITION MIB N NAME NAME=VALUE PLACE SECONDS TIME TOPIC UUID VALUE_ID)
+    unknown=(COMMAND_ID 'CURSOR|beginning|now' LOG:POSITION MIB N NAME NAME=VALUE PLACE SECONDS TIME TOPIC UUID VALUE_ID)
     printf '%s\n' "${known[@]}" "${unknown[@]}" | sort >expected
     [ -z "$(comm -23 words expected)" ]
 }
