@@ -5,6 +5,7 @@
 # make soak       the long forms of the fault loops: kill -9, losses of power, a fault at every call
 # make fuzz       60 s a fuzzer
 # make lint       compilers, shells, manual pages, and which room includes which
+# make screenshots  of the page, for the README
 # make install    DESTDIR=, PREFIX=/usr/local
 # make uninstall  what that put there, with the same DESTDIR= and PREFIX=
 # make deb        the Debian packages, in build/deb
@@ -84,6 +85,8 @@ fuzz:
 lint:
 	@$(MAKE) --no-print-directory B=build/lint WERROR=-Werror CFLAGS=-O2 all tests
 	@./scripts/lint
+screenshots: all
+	./tests/page/screenshots man
 
 PAGES := $(wildcard man/*.[1578])
 EXAMPLES := $(wildcard cmd/*/*.conf service/example.conf)
@@ -110,5 +113,5 @@ deb:
 clean:
 	rm -rf build
 
-.PHONY: all tests run check bench soak fuzz lint install uninstall deb clean
+.PHONY: all tests run check bench soak fuzz lint screenshots install uninstall deb clean
 -include $(wildcard $B/lib/*/*.d $B/cmd/*/*.d $B/tests/unit/*.d)

@@ -101,6 +101,11 @@ END
     scenario accessible
 }
 
+@test "without streams, values and outcomes are asked for" {
+    export CALC_STREAMS=0
+    scenario streamless
+}
+
 # The long form is in make soak.
 @test "EventSource hears each event once, through kills of its page, calc-cgi and the projector, and a rebuild" {
     needs node npm chromium lighttpd python3

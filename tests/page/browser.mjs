@@ -19,10 +19,10 @@ export async function launch() {
 
 // A page, and what is wrong with it: errors, what its policy forbids, and requests to other hosts. Chromium
 // reports requests that fail on the console, too, which is expected while `outage.expected` is set.
-export async function openPage(browser, url, options) {
+export async function openPage(browser, url, options, outage = {expected: false}) {
   const context = await browser.newContext({locale: "en-GB", timezoneId: "UTC", reducedMotion: "reduce", ...options});
   const page = await context.newPage();
-  const wrong = [], outage = {expected: false};
+  const wrong = [];
   page.setDefaultTimeout(DEADLINE_MS);
   page.on("pageerror", error => wrong.push(`error: ${error.message}`));
   page.on("console", message => {

@@ -218,6 +218,21 @@ const scenarios = {
     return wrong;
   },
 
+  // A server that has no streams: everything is asked for.
+  async streamless(browser) {
+    const id = submit("create", "5");
+    await until("it is in the view", async () => (await fetch(`${url}/values/${id}`)).ok);
+    const {page, wrong} = await openPage(browser, url, DESKTOP, {expected: true});
+    await shows(page, "5");
+    await connection(page, "asked");
+    await change(page, "Add", "2");
+    await shows(page, "7");
+    expect(await outcome(page, "good") === "done: 7, version 2", "the outcome is told");
+    submit("multiply", id, "2");
+    await shows(page, "14");
+    return wrong;
+  },
+
   async accessible(browser) {
     const wrong = [];
     for (const device of [DESKTOP, PHONE]) {

@@ -1,11 +1,12 @@
 // Follows the server's stream of events, each once and in order, whatever becomes of the connection.
 
-const FIRST_WAIT_MS = 500, MOST_WAIT_MS = 8000;
+const FIRST_WAIT_MS = 500, MOST_WAIT_MS = 8000, ANSWER_MS = 10000;
 const KINDS = ["ValueCreated", "ValueUpdated", "CommandRejected"];
 
 // The cursor of now: the first thing that a stream says. EventSource would keep it to itself.
 async function cursorOfNow(url) {
   const stop = new AbortController();
+  setTimeout(() => stop.abort(), ANSWER_MS); // some servers hold streams back
   const answer = await fetch(url, {signal: stop.signal, cache: "no-store"});
   if (!answer.ok)
     throw new Error(`the server answers ${answer.status}`);

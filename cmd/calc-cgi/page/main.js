@@ -3,7 +3,7 @@
 import {draw} from "./chart.js";
 import {follow} from "./live.js";
 import {send} from "./send.js";
-import {deed, dot, element, number, reason, shortId, time} from "./words.js";
+import {deed, dot, element, number, reason, shortId, shortNumber, time} from "./words.js";
 
 const PAGE = 50, LISTED = 200, HISTORY = 200, TOLD = 50, ORDERS = 8, OUTCOMES = 1000, POLL_MS = 2000;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -15,6 +15,7 @@ const waiting = new Map();  // command id to the order that was accepted and not
 const told = [];            // records that the list of events doesn't show yet
 let shown = null;           // {id, events, loading}: the value in the middle
 let next = null;            // the path of the list's next page
+let polled = 0;              // answers in a row, without a stream
 let count = 0, paused = false, state = "connecting", framed = false;
 
 function announce(text) {
@@ -52,7 +53,7 @@ function learn(id, known, atTop) {
     return;
   const flashes = value.version > 0 || atTop;
   Object.assign(value, known);
-  value.figure.textContent = number(value.number);
+  value.figure.textContent = shortNumber(value.number);
   value.link.ariaCurrent = id === shown?.id;
   if (flashes && !matchMedia("(prefers-reduced-motion: reduce)").matches)
     value.figure.animate([{color: "var(--accent)"}, {}], 900);
@@ -233,7 +234,7 @@ async function order(path, body, what, applied = () => {}) {
   }
 }
 
-// Where there is no stream, which servers may not have, outcomes and the value are asked for.
+// Where there is no stream, which servers may not have, everything is asked for.
 async function poll() {
   if (state === "live" || document.hidden)
     return;
@@ -243,20 +244,27 @@ async function poll() {
       if (outcome.status !== "pending")
         settle(commandId, outcome);
     }
-    if (shown)
-      await loadHistory();
+    await fresh();
+    polled++;
   } catch {
-    // the server is away: the connection says so
+    polled = 0; // the server is away
   }
+  if (state !== "live" && polled !== 1) // one answer may be that of a server that is just coming back
+    connected(polled ? "asked" : "lost");
 }
 
 // --- the beginning ---
 
-const STATES = {connecting: "Connecting…", live: "Live", lost: "Connection lost, trying again…"};
+const STATES = {
+  connecting: "Connecting…", live: "Live", lost: "Connection lost, trying again…",
+  asked: "No stream of events: asking every other second",
+};
 
 function connected(name) {
   if (state === name)
     return;
+  if (name === "live")
+    polled = 0;
   state = name;
   $("connection").dataset.state = name;
   $("connection").textContent = STATES[name];
@@ -307,5 +315,6 @@ $("pause").addEventListener("click", () => {
 });
 
 new ResizeObserver(paint).observe($("chart"));
-follow("events", {event: hear, fresh, state: connected});
+// Where it is asked for, a stream that isn't there is no news.
+follow("events", {event: hear, fresh, state: name => name === "lost" && polled ? null : connected(name)});
 setInterval(poll, POLL_MS);

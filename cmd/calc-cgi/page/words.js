@@ -19,6 +19,12 @@ export function number(value) {
   return Object.is(value, -0) ? "-0" : String(value);
 }
 
+// The same where there is little room.
+export function shortNumber(value) {
+  const text = number(value);
+  return text.length > 12 ? value.toPrecision(6) : text;
+}
+
 export function shortId(id) {
   return `${id.slice(0, 8)}…${id.slice(-6)}`;
 }
