@@ -7,26 +7,31 @@
 # make lint       compilers, shells, manual pages, and which room includes which
 # make screenshots  of the page, for the README
 # make install    DESTDIR=, PREFIX=/usr/local
+# make uninstall  what that put there, with the same DESTDIR= and PREFIX=
+# make deb        the Debian packages, in build/deb
 # make clean
 
 VERSION = 0.1.0
 PREFIX = /usr/local
+DOCDIR = $(PREFIX)/share/doc/calc
+UNITDIR = $(PREFIX)/lib/systemd/system
 S := $(filter-out 0,$(SAN))
 B = build$(if $S,/san)
 CC = gcc
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings $(WERROR)
 HARDEN = $(if $S,-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer,\
   -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE)
-CFLAGS = -O2 -g
+CFLAGS ?= -O2 -g
 # no fused multiply-add: a result is the same bytes on every machine
-ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) -ffp-contract=off -MMD -MP -Ilib \
+ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CPPFLAGS) $(CFLAGS) -ffp-contract=off -MMD -MP -Ilib \
   -D_GNU_SOURCE -DCALC_VERSION='"$(VERSION)"'
 # only the tools that call kafka_install() get librdkafka; LMDB and nettle from their archives: LMDB's shared one costs a query a third of its start (it brings libpthread)
 LIBS = -ljansson -luuid -Wl,-Bstatic -llmdb -lnettle -Wl,-Bdynamic -lfcgi -lrdkafka -lpthread -lm
-LINK = $(CC) $(ALL_CFLAGS) $(if $S,,-pie -Wl,-z,relro,-z,now) -Wl,--as-needed -o $@
+LINK = $(CC) $(ALL_CFLAGS) $(if $S,,-pie -Wl,-z,relro,-z,now) $(LDFLAGS) -Wl,--as-needed -o $@
 
-TOOLS := $(notdir $(wildcard cmd/*))
-LIB_OBJECTS := $(patsubst %.c,$B/%.o,$(wildcard lib/*/*.c))
+# sorted, because the order of what is linked must not depend on the locale
+TOOLS := $(sort $(notdir $(wildcard cmd/*)))
+LIB_OBJECTS := $(patsubst %.c,$B/%.o,$(sort $(wildcard lib/*/*.c)))
 UNITS := $(patsubst %.c,$B/%,$(wildcard tests/unit/*.c))
 
 all: $(TOOLS:%=$B/bin/%)
@@ -41,15 +46,20 @@ $B/libcalc.a: $(LIB_OBJECTS)
 	ar rcs $@ $^
 
 .SECONDEXPANSION:
-$(TOOLS:%=$B/bin/%): $B/bin/%: $$(addprefix $B/,$$(addsuffix .o,$$(basename $$(wildcard cmd/%/*.c)))) $B/libcalc.a
+$(TOOLS:%=$B/bin/%): $B/bin/%: $$(addprefix $B/,$$(addsuffix .o,$$(basename $$(sort $$(wildcard cmd/%/*.c))))) $B/libcalc.a
 	@mkdir -p $(@D)
 	$(LINK) $^ $(LIBS)
+
+# on topics, a quarter of the handler's time went to malloc and free: what one thread of librdkafka allocates
+# another frees; mimalloc is made for that (sanitizers bring their own)
+$B/bin/calc-handle: LIBS := $(if $S,,-lmimalloc) $(LIBS)
 
 $B/cmd/calc-cgi/operations.o: cmd/calc-cgi/openapi.json
 $B/cmd/calc-cgi/page.o: $(wildcard cmd/calc-cgi/page/*)
 
 $(UNITS): $B/tests/unit/%: $B/tests/unit/%.o $B/libcalc.a
 	$(LINK) $^ $(LIBS)
+$B/tests/unit/deadline: $B/cmd/calc-cgi/deadline.o
 # its test lets every allocation fail in turn
 $B/tests/unit/memory: $B/cmd/calc-submit/input.o
 $B/tests/unit/memory: LINK += $(foreach f,malloc calloc realloc free,-Wl,--wrap=$f)
@@ -69,6 +79,7 @@ soak: tests
 	./tests/faults/kafka.py --rounds 20
 	STORM=10000 RACE=1000 EXAMPLES=200 SEED=$$$$ ./scripts/check tests/http-storm.bats tests/http-openapi.bats
 	STORM=10000 RACE=1000 bats -f storms tests/kafka-http.bats
+	FLOODS=200 bats -f flood tests/http-fastcgi.bats
 fuzz:
 	./tests/fuzz/run 60
 lint:
@@ -76,12 +87,31 @@ lint:
 	@./scripts/lint
 screenshots: all
 	./tests/page/screenshots man
+
+PAGES := $(wildcard man/*.[1578])
+EXAMPLES := $(wildcard cmd/*/*.conf service/example.conf)
+SERVICE := $(wildcard cmd/*/*@.service cmd/*/*@.socket service/*@.target)
+COMPLETIONS = $(PREFIX)/share/bash-completion/completions
+# one completion for all of them: it asks the tool's own --help
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(foreach s,1 5 7 8,$(DESTDIR)$(PREFIX)/share/man/man$s)
-	install $(TOOLS:%=$B/bin/%) $(DESTDIR)$(PREFIX)/bin
-	for page in man/*.[1578]; do install -m 644 "$$page" $(DESTDIR)$(PREFIX)/share/man/man"$${page##*.}"; done
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(TOOLS:%=$B/bin/%)
+	for page in $(PAGES); do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man"$${page##*.}" "$$page"; done
+	install -D -m 644 lib/tool/completion.bash $(DESTDIR)$(COMPLETIONS)/$(firstword $(TOOLS))
+	for tool in $(wordlist 2,99,$(TOOLS)); do ln -sf $(firstword $(TOOLS)) $(DESTDIR)$(COMPLETIONS)/"$$tool"; done
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples $(EXAMPLES)
+	install -D -m 644 -t $(DESTDIR)$(UNITDIR) $(SERVICE)
+	install -D -m 644 service/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/calc.conf
+	install -D -m 644 service/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/calc.conf
+uninstall:
+	rm -f $(foreach t,$(TOOLS),$(DESTDIR)$(PREFIX)/bin/$t $(DESTDIR)$(COMPLETIONS)/$t) \
+	  $(foreach p,$(PAGES),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $p))/$(notdir $p)) \
+	  $(foreach e,$(EXAMPLES),$(DESTDIR)$(DOCDIR)/examples/$(notdir $e)) \
+	  $(foreach s,$(SERVICE),$(DESTDIR)$(UNITDIR)/$(notdir $s)) \
+	  $(foreach d,sysusers tmpfiles,$(DESTDIR)$(PREFIX)/lib/$d.d/calc.conf)
+deb:
+	./scripts/deb
 clean:
 	rm -rf build
 
-.PHONY: all tests run check bench soak fuzz lint screenshots install clean
+.PHONY: all tests run check bench soak fuzz lint screenshots install uninstall deb clean
 -include $(wildcard $B/lib/*/*.d $B/cmd/*/*.d $B/tests/unit/*.d)

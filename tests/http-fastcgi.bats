@@ -1,5 +1,5 @@
 # calc-cgi as FastCGI, without a web server: how it gets its socket, and how it ends. cgi-fcgi of
-# libfcgi-bin sends the requests.
+# libfcgi-bin sends the requests. The long form of the flood is `make soak`: FLOODS=200.
 
 # shellcheck disable=SC2154,SC2034 # http/servers.bash sets and reads them
 load helper
@@ -346,6 +346,49 @@ assert b"Status: 408" in answer, answer
 assert 8 < time.monotonic() - begin < 15, time.monotonic() - begin
 PYTHON
     creates socket
+}
+
+@test "a body that is more than is read, or more than was announced, doesn't cost its answer" {
+    start_listener socket
+    python3 - socket "$here" <<'PYTHON'
+import socket, struct, sys
+sys.path.insert(0, sys.argv[2])
+from fcgi import BEGIN, PARAMS, STDIN, pairs, read_answer, record
+mebibytes = 4
+for announced, status in ((mebibytes << 20, b"413"), (11, b"202")):
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(10)
+    connection.connect(sys.argv[1])
+    params = pairs(["REQUEST_METHOD=POST", "REQUEST_URI=/values", "SCRIPT_NAME=", f"CONTENT_LENGTH={announced}"])
+    connection.sendall(record(BEGIN, struct.pack("!HB5x", 1, 0)) + record(PARAMS, params) + record(PARAMS, b"") +
+                       record(STDIN, b'{"value":1}'))
+    for _ in range(mebibytes * 32):
+        connection.sendall(record(STDIN, b" " * 32768))
+    connection.sendall(record(STDIN, b""))
+    answer = read_answer(connection)
+    assert b"Status: " + status in answer, answer
+PYTHON
+    creates socket 2
+}
+
+@test "a flood of large headers, bodies and answers in all threads is answered in bounded memory" {
+    {
+        echo '{"value_id":"'"$id"'","value":1}'
+        for _ in {1..1000}; do
+            echo '{"value":1}'
+            echo '{"value_id":"'"$id"'","operation":"ADD","value":1}'
+        done
+    } | calc-submit >commands
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+    start_listener socket
+    bound=128 # MiB, as calc-cgi(8) has it
+    # sanitizers keep what was freed
+    if grep -q __asan_init "$CALC_BIN/calc-cgi"; then
+        bound=4096
+    fi
+    "$here/flood.py" socket "$listener" "$bound" "$id" "${FLOODS-2}"
+    creates socket "$(($(wc -l <commands) + 1))"
 }
 
 @test "a log that another process keeps locked is 503 when the time is up, and then goes on" {

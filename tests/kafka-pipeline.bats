@@ -111,6 +111,31 @@ catch_up() {
     all_is_right
 }
 
+# told NAME PATTERN: what the service of that name told its manager has it.
+told() {
+    grep -qE "$2" "$1.told"
+}
+
+# managed NAME COMMAND...: under a manager that writes down what it is told.
+managed() {
+    background "$root/tests/service/manager.py" --told "$1.told" "${@:2}"
+}
+
+@test "started as services, they are ready when their partitions are caught up, and tell where" {
+    make_topics 3
+    some_inputs 300 | calc-submit -o kafka: >acknowledged || [ $? -eq 1 ]
+    managed handle calc-handle -i kafka: -o kafka: -r kafka: --state state
+    until_true 30 told handle READY=1
+    # ready means that every command has its outcome
+    count=$(($(read_topic "$KAFKA_EVENTS_TOPICS" | wc -l) + $(read_topic "$KAFKA_REJECTIONS_TOPICS" | wc -l)))
+    [ "$count" -ge "$(cut -d'"' -f4,8 acknowledged | sort -u | wc -l)" ]
+    until_true 10 told handle 'STATUS=commands at 0:[0-9]+ 1:[0-9]+ 2:[0-9]+, 0 of them behind, 0 commands/s'
+    managed project calc-project -i kafka: -r kafka: --view view
+    until_true 30 told project READY=1
+    [ "$(calc-get --view view --all | wc -l)" -gt 0 ]
+    until_true 10 told project 'STATUS=events at 0:[0-9]+ 1:[0-9]+ 2:[0-9]+, rejections at .*, 0 of them behind, 0 records/s'
+}
+
 @test "the README's commands on topics create a value" {
     awk '/^## / { here = $0 == "## The same on Kafka" } here && sub(/^    /, "")' \
         "$root/README.md" >commands

@@ -9,7 +9,7 @@ load helper
     find "$root/build/tests/unit" -maxdepth 1 -type f -perm -u+x | LC_ALL=C sort >units
     [ "$(wc -l <units)" -gt 15 ]
     # shellcheck disable=SC2016 # the inner shell's variables
-    xargs -P 2 -I {} sh -c 'CHECK_SLOW=1 timeout 200 valgrind -q --error-exitcode=99 --leak-check=full \
+    xargs -P 2 -I {} sh -c 'CHECK_SLOW=1 timeout 600 valgrind -q --error-exitcode=99 --leak-check=full \
         --errors-for-leak-kinds=definite,indirect,possible "$1" >"$(basename "$1").out" 2>&1 || basename "$1" >>failed' \
         sh {} <units
     [ ! -e failed ] || {

@@ -1,4 +1,5 @@
 /* Requests that are commands: from the body to what became of it. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -10,6 +11,8 @@
 #include "calc/message.h"
 #include "deadline.h"
 #include "headers.h"
+
+enum { LARGE_BYTES = 4096 }; /* of a body */
 
 /* A command on its way, and what its request says of it besides. */
 struct order {
@@ -78,8 +81,8 @@ static int set_actor(const struct request *request, struct command *command,
     return -1;
 }
 
-static int read_command(struct request *request, bool create, struct command *command,
-                        struct response *response)
+static int parse_command(const struct request *request, bool create, struct command *command,
+                         struct response *response)
 {
     struct json *object;
     struct error error;
@@ -95,6 +98,22 @@ static int read_command(struct request *request, bool create, struct command *co
     json_free(object);
     if (result < 0)
         response_problem(response, 400, "the body is wrong: %s", error.text);
+    return result;
+}
+
+/* Parsed, a body may take a hundred times its size. No large one has any use: one at a time bounds what
+ * all threads take together. */
+static int read_command(const struct request *request, bool create, struct command *command,
+                        struct response *response)
+{
+    static pthread_mutex_t large = PTHREAD_MUTEX_INITIALIZER;
+    int result;
+
+    if (request->body.len <= LARGE_BYTES)
+        return parse_command(request, create, command, response);
+    pthread_mutex_lock(&large);
+    result = parse_command(request, create, command, response);
+    pthread_mutex_unlock(&large);
     return result;
 }
 

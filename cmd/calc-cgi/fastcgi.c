@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,12 +22,15 @@
 
 #include "base/diag.h"
 #include "deadline.h"
+#include "tool/service.h"
 #include "tool/stop.h"
 
 enum {
     WORKING = 64,                    /* requests that wait for one sync together */
     THREADS = WORKING + WAITERS_MAX, /* those that wait for outcomes leave so many over */
     STACK_BYTES = 512 * 1024,
+    HEAPS = 4, /* what is freed stays in each: with one a thread, all that all of them ever took */
+    HUNG_MS = 30000,   /* behind its deadline, a thread isn't slow any more */
     GRACE_SECONDS = 5, /* for requests under way when we are stopped */
     EXHAUSTED_MS = 10  /* until a descriptor may be free again */
 };
@@ -34,6 +38,7 @@ enum {
 struct server {
     struct api *api;
     int socket;
+    _Atomic uint64_t begun, answered;
     pthread_mutex_t mutex;
     struct error error; /* why it ended by itself */
 };
@@ -157,22 +162,30 @@ static void follow(struct api *api, FCGX_Request *fcgx, const struct buffer *hea
     streams_add(api->streams, &outlet, head, feed);
 }
 
-static void answer(struct api *api, FCGX_Request *fcgx)
+/* Whether the request was read to its end, so that nothing more will come. */
+static bool answer(struct api *api, FCGX_Request *fcgx)
 {
     struct request request = {
         .params = fcgx->envp, .read = read_fastcgi, .gone = is_gone, .from = fcgx};
     struct response response = {0};
     struct buffer out = {0};
+    bool ended = false;
 
     api_answer(api, &request, &response);
     response_write(&request, &response, &out);
-    if (response.feed)
+    buffer_release(&response.body); /* it is in `out`, which the web server may take slowly */
+    if (response.feed) {
         follow(api, fcgx, &out, response.feed);
-    else
+    } else {
         FCGX_PutStr(out.data, (int)out.len, fcgx->out);
+        FCGX_FClose(fcgx->err);
+        FCGX_FClose(fcgx->out); /* the end of the request is written with the last stream */
+        ended = request_ends(&request) && FCGX_GetError(fcgx->in) == 0;
+    }
     buffer_release(&out);
     response_release(&response);
     request_release(&request);
+    return ended;
 }
 
 /* Whether the web server begins its request, before we stop and before its time is up. */
@@ -183,7 +196,11 @@ static bool sends_request(int fd)
     return poll(wait, 2, REQUEST_MS) > 0 && wait[0].revents != 0;
 }
 
-/* A connection serves one request: one that a web server keeps open would keep a thread, too. */
+/* A connection serves one request: one that a web server keeps open would keep a thread, too.
+ *
+ * Who closes a connection that was sent something it didn't read loses what it wrote, too. That is why
+ * libfcgi waits at its end until the web server closes it. After a whole request we needn't: that wait,
+ * and being woken, cost as much as the rest. */
 static void serve_connection(struct api *api, int fd)
 {
     FCGX_Request request;
@@ -196,13 +213,19 @@ static void serve_connection(struct api *api, int fd)
     FCGX_InitRequest(&request, -1, 0); /* no socket to accept from: it returns when this one ends */
     request.ipcFd = fd;
     request.keepConnection = 1; /* else FCGX_Accept_r begins by closing it */
-    if (FCGX_Accept_r(&request) == 0) {
-        answer(api, &request);
-        request.keepConnection = 0;
-        if (request.ipcFd >= 0)
-            FCGX_Finish_r(&request);
+    if (FCGX_Accept_r(&request) == 0 && answer(api, &request)) {
+        FCGX_Free(&request, 0);
+        close(fd);
+    } else {
+        FCGX_Free(&request, request.ipcFd >= 0);
     }
-    FCGX_Free(&request, request.ipcFd >= 0);
+}
+
+static void count_connection(struct server *server, int fd)
+{
+    server->begun++;
+    serve_connection(server->api, fd);
+    server->answered++;
 }
 
 /* --- threads --- */
@@ -247,7 +270,7 @@ static void *work(void *argument)
         }
         fd = accept4(server->socket, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
-            serve_connection(server->api, fd);
+            count_connection(server, fd);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             poll(NULL, 0, EXHAUSTED_MS);
         else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
@@ -305,6 +328,25 @@ static void raise_descriptors(int streams)
                   (unsigned long long)limit.rlim_cur, streams);
 }
 
+/* Tells who started us how it goes. A thread that is stuck, in the disk or in our own locks, is as bad
+ * as if this one were. */
+static void tell(const struct server *server)
+{
+    uint64_t answered = server->answered, begun = server->begun;
+    struct service_progress progress = {
+        .behind = UINT64_MAX, .count = answered, .counted = "requests"};
+    char place[80];
+
+    if (deadline_overdue_ms() < HUNG_MS)
+        service_alive();
+    if (!service_is_due())
+        return;
+    snprintf(place, sizeof place, "%llu requests answered, %llu under way",
+             (unsigned long long)answered, (unsigned long long)(begun - answered));
+    progress.place = place;
+    service_progress(&progress);
+}
+
 int fastcgi_serve(struct api *api, int socket, struct error *error)
 {
     struct server server = {.api = api, .socket = socket};
@@ -313,6 +355,7 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     int started;
 
     pthread_mutex_init(&server.mutex, NULL);
+    mallopt(M_ARENA_MAX, HEAPS);
     FCGX_Init();
     stop_install();
     /* who else has the socket may take the connection between our waiting and our accept */
@@ -324,8 +367,12 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     if (!started)
         return error_set(error, EX_UNAVAILABLE, "can't start a thread");
     wait.fd = stop_fd();
-    while (!stop_asked())
-        poll(&wait, 1, -1);
+    service_ready();
+    while (!stop_asked()) {
+        tell(&server);
+        poll(&wait, 1, service_is_on() ? 1000 : -1);
+    }
+    service_stopping();
     join_all(threads, started);
     streams_close(api->streams);
     pthread_mutex_destroy(&server.mutex);

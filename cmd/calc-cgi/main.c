@@ -12,6 +12,7 @@
 #include "fastcgi.h"
 #include "stream/kafka.h"
 #include "tool/kafka_options.h"
+#include "tool/service.h"
 
 static const char help[] =
     "usage: calc-cgi [--listen PATH|HOST:PORT|:PORT] [-X NAME=VALUE] [-F FILE]\n"
@@ -162,6 +163,8 @@ int main(int argc, char **argv)
     if (options.operand_count)
         options_bad("unexpected argument '%s'", options.operands[0]);
     socket = listen_on ? -1 : fastcgi_socket(NULL, &error);
+    if (listen_on || socket >= 0)
+        service_open();
     if (socket == -2 && !is_request())
         options_bad("this is no CGI request, and no socket to listen on was given");
     if (api_open(&api, &settings) < 0)

@@ -208,8 +208,9 @@ static int get_value(struct view_txn *txn, const struct request *request,
     if (!api_conditions_hold(request, found.version, response))
         return 0;
     begin_body(response);
-    buffer_printf(&response->body, "{\"value\":%.*s}", (int)number_write(found.number, number),
-                  number);
+    buffer_append_text(&response->body, "{\"value\":");
+    buffer_append(&response->body, number, number_write(found.number, number));
+    buffer_append_text(&response->body, "}");
     return 0;
 }
 

@@ -8,12 +8,17 @@
 
 /* --- the request --- */
 
+static bool is_named(const char *param, const char *name, size_t len)
+{
+    return *param == *name && strncmp(param, name, len) == 0 && param[len] == '=';
+}
+
 static const char *find(const struct request *request, const char *name)
 {
     size_t len = strlen(name);
 
     for (char **param = request->params; *param; param++)
-        if (strncmp(*param, name, len) == 0 && (*param)[len] == '=')
+        if (is_named(*param, name, len))
             return *param + len + 1;
     return NULL;
 }
@@ -32,9 +37,10 @@ const char *request_header(const struct request *request, const char *name,
     const char *first = NULL;
 
     for (char **param = request->params; *param; param++) {
-        const char *value = *param + len + 1;
-        if (strncmp(*param, name, len) != 0 || (*param)[len] != '=')
+        const char *value;
+        if (!is_named(*param, name, len))
             continue;
+        value = *param + len + 1;
         if (!first) {
             first = value;
             continue;
@@ -72,16 +78,18 @@ static int decode_one(const char **at, char *c)
     return 0;
 }
 
-/* Percent-decodes a path up to its query. */
+/* Percent-decodes a path up to its query, and ends it with a NUL. */
 static int decode(const char *text, struct buffer *out)
 {
-    char c;
+    char *to = buffer_reserve(out, strlen(text) + 1);
 
-    while (*text && *text != '?' && *text != '#') {
-        if (decode_one(&text, &c) < 0)
+    if (!to)
+        return -1;
+    while (*text && *text != '?' && *text != '#')
+        if (decode_one(&text, to++) < 0)
             return -1;
-        buffer_append(out, &c, 1);
-    }
+    *to = '\0';
+    out->len = (size_t)(to - out->data);
     return 0;
 }
 
@@ -110,13 +118,7 @@ static int read_path(struct request *request)
     rest = *uri == '/' ? NULL : strstr(uri, "://"); /* the absolute form, for proxies */
     if (rest)
         uri = strchr(rest + 3, '/');
-    if (decode(uri ? uri : "/", &request->path) < 0)
-        return -1;
-    buffer_append(&request->path, "", 1);
-    if (request->path.failed)
-        return -1;
-    request->path.len--;
-    return 0;
+    return decode(uri ? uri : "/", &request->path);
 }
 
 /* The first place in a path where a whole segment stands. */
@@ -321,19 +323,35 @@ static size_t read_some(struct request *request, char *to, size_t room)
     return got;
 }
 
-void request_drain(struct request *request)
+static size_t announced(const struct request *request)
 {
     const char *text = request_param(request, "CONTENT_LENGTH");
-    bool chunked = !text && request_param(request, "HTTP_TRANSFER_ENCODING");
-    size_t announced = chunked ? SIZE_MAX : text ? strtoull(text, NULL, 10) : 0;
+
+    if (!text)
+        return request_param(request, "HTTP_TRANSFER_ENCODING") ? SIZE_MAX : 0;
+    return strtoull(text, NULL, 10);
+}
+
+void request_drain(struct request *request)
+{
+    size_t most = announced(request);
     char scratch[8192];
 
-    if (announced > DRAIN_MAX_BYTES)
-        announced = DRAIN_MAX_BYTES;
-    while (!request->ended && !deadline_passed() && request->taken < announced) {
-        size_t room = announced - request->taken;
+    if (most > DRAIN_MAX_BYTES)
+        most = DRAIN_MAX_BYTES;
+    while (!request->ended && !deadline_passed() && request->taken < most) {
+        size_t room = most - request->taken;
         read_some(request, scratch, room < sizeof scratch ? room : sizeof scratch);
     }
+}
+
+bool request_ends(struct request *request)
+{
+    char more;
+
+    if (!request->ended && request->taken == announced(request))
+        read_some(request, &more, 1);
+    return request->ended;
 }
 
 /* A chunked body that the server decoded as it came (Apache): its end is the end of the input. What

@@ -67,6 +67,9 @@ int request_query_long(const struct request *request, const char *name, char *te
  * still sending when a CGI program ends may lose the answer. */
 void request_drain(struct request *request);
 
+/* Whether a request whose body was read ends there, where its end comes at once: it is waited for. */
+bool request_ends(struct request *request);
+
 /* Reads the body that Content-Length announces. 0, or the status to answer with: 400, 408, 411, 413,
  * 503. */
 int request_read_body(struct request *request);

@@ -6,6 +6,7 @@
 #include "stream/kafka.h"
 #include "stream/stream.h"
 #include "tool/kafka_options.h"
+#include "tool/service.h"
 #include "tool/stop.h"
 
 static const char help[] =
@@ -140,6 +141,7 @@ int main(int argc, char **argv)
     if (!options.cache)
         options.cache = default_cache;
     stop_install();
+    service_open();
     if (kind_of(options.events) == STREAM_KAFKA)
         result = handle_topics(&options, &error);
     else

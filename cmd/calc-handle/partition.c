@@ -149,6 +149,7 @@ int partition_take(struct partition *partition, const struct topics *topics, int
         sizeof folder)
         return error_set(error, EX_USAGE, "the state's name is too long");
     partition->ours = true;
+    partition->goal = UINT64_MAX;
     partition->moved = 0;
     partition->awaiting = false;
     memset(partition->batches, 0, sizeof partition->batches);

@@ -15,6 +15,7 @@ struct partition {
     struct state_position position;
     struct line last;  /* the last command, while its batch is at hand */
     uint64_t resume;   /* commands before it have their outcomes in the outputs */
+    uint64_t goal;     /* where it ended when it came, as far as is known; UINT64_MAX: not yet */
     uint64_t compared; /* commands before it were compared with them, or are known to the state */
     struct kafka_reading *emitted[PARTITION_OUTPUTS]; /* to be compared; NULL: nothing (more) */
     struct {

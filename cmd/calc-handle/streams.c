@@ -11,6 +11,7 @@
 #include "stream/stream.h"
 #include "tool/inputs.h"
 #include "tool/options.h"
+#include "tool/service.h"
 #include "tool/stop.h"
 
 enum {
@@ -30,6 +31,7 @@ struct handler {
     bool dry;     /* too much is held back: outcomes are only compared, until that is done */
     bool checked; /* it was done: nothing has to be held back any more */
     uint64_t records;
+    uint64_t goal; /* where the input ended when we began: from there on we are caught up */
 };
 
 /* Once the outputs are there: no file may be two of the three. */
@@ -98,6 +100,7 @@ static int open_all(struct handler *handler, const struct handle_options *option
         return -1;
     if (reader_open(handler->commands, handler->follow, &handler->input, error) < 0)
         return -1;
+    handler->goal = reader_end(handler->input, 0);
     if (reader_partitions(handler->input) > 1)
         handler->state.place = (struct state_place){.count = reader_partitions(handler->input),
                                                     .of = kafka_partition};
@@ -183,6 +186,7 @@ static int save(struct handler *handler, bool now, bool idle, struct error *erro
 {
     if (handler->dry || waiting_bytes(handler) || !(now || keeper_is_due(&handler->keeper, idle)))
         return 0;
+    service_takes_long();
     return keeper_checkpoint(&handler->keeper, error);
 }
 
@@ -216,6 +220,28 @@ static int settle(struct handler *handler, int got, struct error *error)
     return save(handler, ends, got == READ_PAUSE, error);
 }
 
+/* Tells how far we are, once all that was there when we began is derived and written. */
+static void tell(struct handler *handler, int got)
+{
+    uint64_t at = reader_offset(handler->input), end;
+    char place[400];
+
+    service_alive();
+    if (!handler->dry && !comparing(handler) && (got == READ_PAUSE || at >= handler->goal))
+        service_ready();
+    if (!service_is_due())
+        return;
+    end = reader_known_end(handler->input, 0);
+    snprintf(place, sizeof place, "at byte %llu of %.300s", (unsigned long long)at,
+             handler->commands);
+    service_progress(&(struct service_progress){
+        .place = place,
+        .behind = end == UINT64_MAX ? end : end > at ? end - at : 0,
+        .units = "bytes",
+        .count = handler->records,
+        .counted = "commands"});
+}
+
 static int run(struct handler *handler, struct error *error)
 {
     struct line record;
@@ -224,11 +250,13 @@ static int run(struct handler *handler, struct error *error)
         int got = reader_next(handler->input, &record, error);
         if (got < 0 || (got == READ_RECORD && handle(handler, &record, error) < 0))
             return -1;
+        handler->records += got == READ_RECORD;
         if (got == READ_RECORD && !batch_is_full(handler) && !stop_asked() &&
-            ++handler->records % LOOK_EVERY)
+            handler->records % LOOK_EVERY)
             continue;
         if (settle(handler, got, error) < 0)
             return -1;
+        tell(handler, got);
         if (handler->dry && !comparing(handler)) {
             if (begin_again(handler, error) < 0)
                 return -1;
@@ -239,6 +267,7 @@ static int run(struct handler *handler, struct error *error)
         if (got == READ_PAUSE)
             inputs_wait(&handler->input, 1);
     }
+    service_stopping();
     return settle(handler, READ_INTERRUPTED, error);
 }
 

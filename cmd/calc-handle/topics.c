@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +15,10 @@
 #include "calc/message.h"
 #include "emission.h"
 #include "handle.h"
-#include "partition.h"
+#include "partitions.h"
+#include "report.h"
 #include "tool/kafka_check.h"
+#include "tool/service.h"
 #include "tool/stop.h"
 
 enum {
@@ -33,6 +34,7 @@ struct handler {
     struct emission emission;
     int batch;             /* the one at hand: its number modulo STATE_BATCHES */
     bool until_end, assigned;
+    uint64_t commands; /* that were handled */
     bool unknown; /* whether the last batch was committed */
     int lock;
     char state[PATH_MAX], instance[256];
@@ -126,15 +128,15 @@ static int open_all(struct handler *handler, const struct handle_options *option
                              "commands, events and rejections need a topic each");
     if (open_state(handler, options, error) < 0 ||
         check_topics(topics, error) < 0 ||
-        kafka_cursor_open(stop_asked, &topics->cursor, error) < 0)
+        kafka_cursor_open(service_gives_up, &topics->cursor, error) < 0)
         return -1;
     handler->partitions = calloc((size_t)topics->count, sizeof *handler->partitions);
     if (!handler->partitions)
         return error_memory(error);
     for (int32_t i = 0; i < topics->count; i++)
         handler->partitions[i].number = i;
-    if (kafka_processor_open(topics->names, handler->instance, stop_asked, &topics->processor,
-                             error) < 0)
+    if (kafka_processor_open(topics->names, handler->instance, service_gives_up,
+                             &topics->processor, error) < 0)
         return -1;
     handler->emission.processor = topics->processor;
     return 0;
@@ -250,6 +252,7 @@ static int handle_batch(struct handler *handler, struct error *error)
 
     for (size_t i = 0; i < count; i++) {
         kafka_processor_record(processor, i, &command);
+        handler->commands++;
         if (handle(handler, &command, error) < 0)
             return -1;
     }
@@ -261,6 +264,18 @@ static int handle_batch(struct handler *handler, struct error *error)
 
 /* --- partitions come and go --- */
 
+/* How many partitions the topic had when we started; more would split histories. */
+static int check_number(const struct topics *topics, int32_t number, struct error *error)
+{
+    if (number < topics->count)
+        return 0;
+    return error_set(error, EX_CONFIG,
+                     "topic %s has more than %d partitions by now: partitions that are "
+                     "added later split the histories of values; make new topics and "
+                     "write the commands to them again",
+                     topics->names[KAFKA_COMMANDS], (int)topics->count);
+}
+
 static int take_over(struct handler *handler, struct error *error)
 {
     const int32_t *numbers;
@@ -268,77 +283,45 @@ static int take_over(struct handler *handler, struct error *error)
     size_t count = kafka_processor_partitions(topics->processor, &numbers);
     int64_t *committed = calloc(count + 1, sizeof *committed);
     uint64_t *from = calloc(count + 1, sizeof *from);
-    int result = committed && from ? 0 : error_memory(error);
+    struct partition_task *tasks = calloc(count + 1, sizeof *tasks);
+    int result = committed && from && tasks ? 0 : error_memory(error);
 
     if (result == 0 && count)
         result = kafka_processor_committed(topics->processor, committed, error);
     for (size_t i = 0; result == 0 && i < count; i++) {
-        if (numbers[i] >= topics->count) {
-            result = error_set(error, EX_CONFIG,
-                               "topic %s has more than %d partitions by now: partitions that are "
-                               "added later split the histories of values; make new topics and "
-                               "write the commands to them again",
-                               topics->names[KAFKA_COMMANDS], (int)topics->count);
-            break;
-        }
-        result = partition_take(&handler->partitions[numbers[i]], topics, committed[i], error);
-        from[i] = handler->partitions[numbers[i]].position.next;
+        result = check_number(topics, numbers[i], error);
+        if (result == 0)
+            tasks[i] = (struct partition_task){&handler->partitions[numbers[i]], committed[i]};
     }
+    if (result == 0)
+        result = partitions_take(tasks, count, topics, error);
+    for (size_t i = 0; result == 0 && i < count; i++)
+        from[i] = tasks[i].partition->position.next;
     if (result == 0)
         result = kafka_processor_start(topics->processor, from, error);
     handler->assigned = true;
     diag_info("%zu partitions are ours", count);
     free(committed);
     free(from);
+    free(tasks);
     return result;
 }
 
-/* A partition on its way out. */
-struct leaving {
-    struct partition *partition;
-    const struct topics *topics;
-    bool checkpoint, started;
-    pthread_t thread;
-    int result;
-    struct error error;
-};
-
-static void *leave(void *argument)
-{
-    struct leaving *leaving = argument;
-
-    leaving->result = partition_leave(leaving->partition, leaving->topics, leaving->checkpoint,
-                                      &leaving->error);
-    return NULL;
-}
-
-/* All at once: each has its own state to write, and others may wait for the partitions. */
 static int leave_all(struct handler *handler, bool checkpoint, struct error *error)
 {
     int32_t count = handler->partitions ? handler->topics.count : 0;
-    struct leaving *all = calloc((size_t)count + 1, sizeof *all);
-    int result = 0;
+    struct partition_task *tasks = calloc((size_t)count + 1, sizeof *tasks);
+    size_t ours = 0;
+    int result;
 
-    for (int32_t i = 0; all && i < count; i++) {
-        if (!handler->partitions[i].ours)
-            continue;
-        all[i] = (struct leaving){.partition = &handler->partitions[i],
-                                  .topics = &handler->topics,
-                                  .checkpoint = checkpoint};
-        all[i].started = pthread_create(&all[i].thread, NULL, leave, &all[i]) == 0;
-        if (!all[i].started)
-            leave(&all[i]);
-    }
-    for (int32_t i = 0; all && i < count; i++) {
-        if (all[i].started)
-            pthread_join(all[i].thread, NULL);
-        if (all[i].result < 0 && result == 0) {
-            *error = all[i].error;
-            result = -1;
-        }
-    }
-    free(all);
-    return all ? result : error_memory(error);
+    if (!tasks)
+        return error_memory(error);
+    for (int32_t i = 0; i < count; i++)
+        if (handler->partitions[i].ours)
+            tasks[ours++].partition = &handler->partitions[i];
+    result = partitions_leave(tasks, ours, &handler->topics, checkpoint, error);
+    free(tasks);
+    return result;
 }
 
 static int give_back(struct handler *handler, struct error *error)
@@ -361,6 +344,7 @@ static int save(struct handler *handler, bool idle, struct error *error)
         if (!idle && !partition_is_due(partition, &handler->topics) &&
             now - partition->saved_ms < CHECKPOINT_MS)
             continue;
+        service_takes_long();
         if (settle(handler, true, error) < 0 ||
             partition_checkpoint(partition, &handler->topics, error) < 0)
             return -1;
@@ -415,11 +399,13 @@ static int run(struct handler *handler, struct error *error)
                                             : take_event(handler, event, error);
         if (result < 0 || save(handler, idle, error) < 0)
             return -1;
+        report(handler->partitions, &handler->topics, handler->assigned, handler->commands);
         if (result > 0 && event != PROCESSOR_RECORDS)
             break;
         if (event == PROCESSOR_RECORDS)
             busy_ms = clock_ms();
     }
+    service_stopping();
     return settle(handler, false, error) < 0 ? -1 : 0;
 }
 
@@ -435,6 +421,7 @@ int handle_topics(const struct handle_options *options, struct error *error)
         handler.unknown = emission_wait(&handler.emission, &second) < 0;
     if (result < 0 && stop_asked() && error->status == EX_TEMPFAIL && !handler.unknown)
         result = 0; /* it was waiting for an answer when it was told to stop */
+    service_takes_long();
     if (leave_all(&handler, result == 0, &second) < 0 && result == 0) {
         *error = second;
         result = -1;

@@ -7,6 +7,7 @@
 #include "rebuild.h"
 #include "tool/kafka_options.h"
 #include "tool/options.h"
+#include "tool/service.h"
 #include "tool/stop.h"
 
 static const char help[] =
@@ -148,7 +149,8 @@ static int run(struct projector *projector, struct error *error)
 
     for (;;) {
         int taken = 0;
-        if (projector_step(projector, &more, &ended, error) < 0)
+        if (projector_step(projector, &more, &ended, error) < 0 ||
+            projector_greet(projector, error) < 0)
             return -1;
         if (stop_asked())
             return 0;
@@ -207,10 +209,11 @@ int main(int argc, char **argv)
     int status = EXIT_OK;
 
     kafka_install();
-    kafka_give_up = stop_asked;
+    kafka_give_up = service_gives_up;
     fold_init(&projector.fold);
     parse_options(&projector, argc, argv);
     stop_install();
+    service_open();
     if (work(&projector, &error) < 0) {
         status = error.status;
         if (stop_asked() && status == EX_TEMPFAIL && !projector.rebuild)
@@ -218,6 +221,7 @@ int main(int argc, char **argv)
         else
             diag_error("%s", error.text);
     }
+    service_stopping();
     if (status == EXIT_OK)
         say_torn(&projector);
     view_abort(projector.txn);

@@ -1,15 +1,17 @@
 #include "projector.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/diag.h"
 #include "tool/inputs.h"
 #include "tool/kafka_check.h"
+#include "tool/service.h"
 #include "tool/stop.h"
 
 /* A batch is what there is, up to so many records: while catching up, that each page of the view is
  * written for many of them. db.c has room for these. */
-enum { BATCH_RECORDS = 1 << 20 };
+enum { BATCH_RECORDS = 1 << 20, ALIVE_RECORDS = 4096, LONG_RECORDS = 16384 };
 
 static const enum kafka_role log_roles[VIEW_LOGS] = {KAFKA_EVENTS, KAFKA_REJECTIONS};
 
@@ -162,6 +164,8 @@ static int drain(struct projector *projector, struct source *source, struct erro
             break;
         if (take(projector, source, &record, error) < 0)
             return -1;
+        if (++projector->records % ALIVE_RECORDS == 0)
+            service_alive();
     }
     source->ended = result == READ_END;
     return result < 0 ? -1 : result == READ_RECORD;
@@ -177,8 +181,57 @@ static int keep_the_rest(struct projector *projector, struct error *error)
     return -1;
 }
 
+/* --- telling --- */
+
+static void tell(const struct projector *projector)
+{
+    struct service_progress progress = {
+        .units = "of them", .count = projector->records, .counted = "records"};
+    char place[400] = "";
+    size_t len = 0;
+
+    service_alive();
+    if (!service_is_due())
+        return;
+    for (int i = 0; i < VIEW_LOGS && len < sizeof place - 1; i++) {
+        const struct source *source = &projector->sources[i];
+        if (!source->reader)
+            continue;
+        len += (size_t)snprintf(place + len, sizeof place - len, "%s%s at", len ? ", " : "",
+                                i == VIEW_EVENTS ? "events" : "rejections");
+        if (len < sizeof place)
+            len += source_place(source, place + len, sizeof place - len, &progress.behind);
+        if (reader_is_file(source->reader))
+            progress.units = "bytes";
+    }
+    progress.place = place;
+    service_progress(&progress);
+}
+
+int projector_greet(struct projector *projector, struct error *error)
+{
+    int reached = 1;
+
+    if (!service_is_on() || projector->greeted)
+        return 0;
+    for (int i = 0; i < VIEW_LOGS && !projector->marked; i++)
+        if (projector->sources[i].reader &&
+            source_mark(&projector->sources[i], NULL, error) < 0)
+            return -1;
+    for (int i = 0; i < VIEW_LOGS && reached > 0; i++)
+        if (projector->sources[i].reader)
+            reached = source_reached(&projector->sources[i], error);
+    projector->marked = true;
+    projector->greeted = reached > 0;
+    if (reached > 0)
+        service_ready();
+    return reached < 0 ? -1 : 0;
+}
+
 int projector_step(struct projector *projector, bool *more, bool *ended, struct error *error)
 {
+    uint64_t before = projector->records;
+
     *more = false;
     *ended = true;
     for (int i = 0; i < VIEW_LOGS; i++) {
@@ -189,7 +242,12 @@ int projector_step(struct projector *projector, bool *more, bool *ended, struct 
         *more |= result > 0;
         *ended &= !source->reader || source->ended;
     }
-    return commit(projector, error);
+    if (projector->records - before > LONG_RECORDS)
+        service_takes_long();
+    if (commit(projector, error) < 0)
+        return -1;
+    tell(projector);
+    return 0;
 }
 
 void projector_wait(const struct projector *projector)

@@ -26,6 +26,8 @@ struct projector {
     struct view *view; /* NULL: fold in memory */
     struct view_txn *txn;
     struct fold fold;
+    uint64_t records; /* that were taken */
+    bool marked, greeted; /* see projector_greet() */
 };
 
 /* Opens the logs, and goes on where the view has got to. */
@@ -39,6 +41,10 @@ bool projector_is_topic(const char *name);
  * once, *ended whether nothing will come any more. On a record's own error (EX_DATAERR) what came
  * before it is kept. */
 int projector_step(struct projector *projector, bool *more, bool *ended, struct error *error);
+
+/* After a step: tells who started us that we are ready, once the view has all that the logs held when it
+ * was called first. */
+int projector_greet(struct projector *projector, struct error *error);
 
 /* Waits until a log may have more, or a stop is asked for; a second at most. */
 void projector_wait(const struct projector *projector);

@@ -102,6 +102,8 @@ static int catch_up_once(struct projector *projector, struct error *error)
     if (result == 0)
         result = catch_up(projector, in_use, error);
     view_close(in_use);
+    if (result == 0)
+        result = view_settle(projector->view, error);
     return result > 0 ? interrupted(error) : result;
 }
 

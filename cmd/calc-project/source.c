@@ -1,5 +1,6 @@
 #include "source.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "calc/message.h"
@@ -154,6 +155,26 @@ int source_next(struct source *source, struct line *record, struct error *error)
             return -1;
     } while (result == READ_RECORD);
     return result;
+}
+
+size_t source_place(const struct source *source, char *text, size_t room, uint64_t *behind)
+{
+    char at[STREAM_POSITION_TEXT];
+    size_t len = 0;
+
+    for (int32_t i = 0; i < source->count; i++) {
+        uint64_t next = source->partitions[i].position.next;
+        uint64_t end = reader_known_end(source->reader, i);
+        if (len < room)
+            len += (size_t)snprintf(text + len, room - len, " %s", place(source, i, next, at));
+        if (reader_ended(source->reader, i))
+            continue;
+        if (end == UINT64_MAX || *behind == UINT64_MAX)
+            *behind = UINT64_MAX;
+        else
+            *behind += end > next ? end - next : 0;
+    }
+    return len < room ? len : room - 1;
 }
 
 void source_taken(struct source *source, const struct line *record)

@@ -39,6 +39,10 @@ void source_close(struct source *source);
  * out before all of its partitions were checked. */
 int source_next(struct source *source, struct line *record, struct error *error);
 
+/* For people: appends where each partition is, and adds how much is behind; UINT64_MAX: unknown. Returns
+ * the length of the text. */
+size_t source_place(const struct source *source, char *text, size_t room, uint64_t *behind);
+
 /* Says that a record was taken. */
 void source_taken(struct source *source, const struct line *record);
 

@@ -45,17 +45,20 @@ void buffer_append_text(struct buffer *buffer, const char *text)
 
 void buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
 {
+    size_t space = buffer->failed ? 0 : buffer->cap - buffer->len;
+    char *room = space ? buffer->data + buffer->len : NULL;
     va_list again;
     int len;
-    char *room;
 
     va_copy(again, args);
-    len = vsnprintf(NULL, 0, format, args);
-    room = buffer_reserve(buffer, (size_t)len + 1);
-    if (room) {
-        vsnprintf(room, (size_t)len + 1, format, again);
-        buffer->len += (size_t)len;
+    len = vsnprintf(room, space, format, args);
+    if ((size_t)len >= space) { /* most often it fits where there is room already */
+        room = buffer_reserve(buffer, (size_t)len + 1);
+        if (room)
+            vsnprintf(room, (size_t)len + 1, format, again);
     }
+    if (room)
+        buffer->len += (size_t)len;
     va_end(again);
 }
 

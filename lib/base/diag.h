@@ -1,5 +1,6 @@
 /* Diagnostics on stderr, one line each: "calc-handle: ...". Only programs print; the library
- * reports by struct error. */
+ * reports by struct error. If stderr is the journal, as JOURNAL_STREAM tells, a line begins with its
+ * level as sd-daemon(3) has it, "<3>calc-handle: ...", and a text of several lines is one. */
 #ifndef BASE_DIAG_H
 #define BASE_DIAG_H
 
@@ -7,6 +8,14 @@ enum diag_level { DIAG_ERROR, DIAG_WARN, DIAG_INFO, DIAG_DEBUG };
 
 /* Names the program and takes the level from LOG_LEVEL: error, warn (the default), info, debug. */
 void diag_open(const char *program);
+
+/* From now on a fault is one line, not one a record that it hits: a line like one of the last half
+ * minute, numbers aside, is only counted. */
+void diag_calm(void);
+
+/* Says how many were counted, once half a minute is over: to be called now and then. The rest is said
+ * when the program exits. */
+void diag_recall(void);
 
 /* Writes the line in one write(2) if the level is on. Thread-safe. */
 void diag_write(enum diag_level level, const char *format, ...)

@@ -5,9 +5,11 @@
 #include "store/db_env.h"
 
 /* Address space is what a larger map costs, not disk. It always reaches this far beyond what is
- * used: more than a batch of 1,048,576 records takes, each of which may copy three leaf pages. It is
- * made larger in steps, since everybody has to map it anew then. */
-static const size_t headroom = (size_t)13 << 30, step = (size_t)1 << 30;
+ * used: more than a batch of 1,048,576 records takes, each of which may copy three leaf pages; of a lazy
+ * one, which puts several batches at once, more than MOST_OUTCOMES and MOST_CHANGED (view_batch.c) and
+ * a batch of each. It is made larger in steps, since everybody has to map it anew then. */
+static const size_t headroom = (size_t)13 << 30, lazy_headroom = (size_t)26 << 30,
+                    step = (size_t)1 << 30;
 
 struct db_txn {
     struct db *db;
@@ -20,14 +22,14 @@ static int make_room(struct db *db)
 {
     MDB_envinfo info;
     MDB_stat stat;
-    size_t used;
+    size_t used, room = db->lazy ? lazy_headroom : headroom;
 
     mdb_env_info(db->env, &info);
     mdb_env_stat(db->env, &stat);
     used = (info.me_last_pgno + 1) * stat.ms_psize;
-    if (info.me_mapsize >= used + headroom)
+    if (info.me_mapsize >= used + room)
         return 0;
-    return mdb_env_set_mapsize(db->env, headroom + (used + used / 2) / step * step + step);
+    return mdb_env_set_mapsize(db->env, room + (used + used / 2) / step * step + step);
 }
 
 /* Takes over the map's new size, which another process chose. */
@@ -299,8 +301,8 @@ static bool is_beyond(const struct db_cursor *cursor, const void *key, size_t le
 }
 
 /* LMDB needs no search for what is appended, and fills its pages. */
-int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
-                  size_t len, struct error *error)
+static int cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
+                      size_t len, unsigned flags, struct error *error)
 {
     MDB_val where = {key_len, (void *)(uintptr_t)key}, what = {len, (void *)(uintptr_t)value};
     int code;
@@ -308,8 +310,22 @@ int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, con
     if (!cursor->looked && look_for_last(cursor, error) < 0)
         return -1;
     cursor->beyond = cursor->beyond || is_beyond(cursor, key, key_len);
-    code = mdb_cursor_put(cursor->cursor, &where, &what, cursor->beyond ? MDB_APPEND : 0);
-    return code ? db_failed(code, "can't write", error) : 0;
+    code = mdb_cursor_put(cursor->cursor, &where, &what, cursor->beyond ? MDB_APPEND : flags);
+    if (code == MDB_KEYEXIST && flags == MDB_NOOVERWRITE)
+        return 0;
+    return code ? db_failed(code, "can't write", error) : 1;
+}
+
+int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
+                  size_t len, struct error *error)
+{
+    return cursor_put(cursor, key, key_len, value, len, 0, error) < 0 ? -1 : 0;
+}
+
+int db_cursor_insert(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
+                     size_t len, struct error *error)
+{
+    return cursor_put(cursor, key, key_len, value, len, MDB_NOOVERWRITE, error);
 }
 
 static bool ascends(const struct db_bytes *from, const struct db_bytes *to)

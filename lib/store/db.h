@@ -41,7 +41,7 @@ int db_open_quietly(const char *folder, const char *const *tables, struct db **d
 bool db_was_written(const struct db *db);
 
 /* Lazy: what is committed is durable only when it is turned off again, and may be damaged by a crash of
- * the machine until then. */
+ * the machine until then. A writing transaction has room for 26 gigabytes of changes meanwhile. */
 int db_set_lazy(struct db *db, bool lazy, struct error *error);
 
 /* Begins a transaction; a writing one has room for 13 gigabytes of changes. Threads may each
@@ -90,6 +90,10 @@ int db_cursor_next(struct db_cursor *cursor, struct db_bytes *key, struct db_byt
 /* Instead of that, puts entries whose keys ascend: neighbours cost less than with db_put(). */
 int db_cursor_put(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
                   size_t len, struct error *error);
+
+/* The same, as db_insert() does. A key may come twice. */
+int db_cursor_insert(struct db_cursor *cursor, const void *key, size_t key_len, const void *value,
+                     size_t len, struct error *error);
 
 /* How many entries a table has, counted one by one: what a damaged page lost or has twice isn't believed.
  * EX_DATAERR if their keys don't ascend. */

@@ -11,6 +11,7 @@ struct db {
     MDB_env *env;
     MDB_dbi table[DB_TABLES];
     pthread_rwlock_t remap; /* held shared by transactions: the map moves only without any */
+    bool lazy;         /* see db_set_lazy() */
     bool unregistered; /* its readers are */
     size_t opened_at;  /* the transaction that was the last one when it was opened */
 };

@@ -238,6 +238,7 @@ int db_set_lazy(struct db *db, bool lazy, struct error *error)
 {
     int code = mdb_env_set_flags(db->env, MDB_NOSYNC, lazy);
 
+    db->lazy = lazy;
     if (!code && !lazy)
         code = mdb_env_sync(db->env, 1);
     return code ? db_failed(code, "can't sync", error) : 0;

@@ -1,55 +1,12 @@
 #include "store/state_sort.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "store/state_records.h"
 
 struct tables {
     const struct table *commands, *values;
 };
-
-struct sort_item *sort_new(size_t count)
-{
-    return malloc((2 * count + 1) * sizeof(struct sort_item));
-}
-
-uint64_t sort_word(const unsigned char *id)
-{
-    uint64_t word;
-
-    get_u64(id, &word);
-    return word;
-}
-
-/* Byte by byte, from the last one (LSD radix sort). Ids of one time begin with the same bytes, which
- * are passed over. */
-static struct sort_item *sort_by_word(struct sort_item *items, size_t count)
-{
-    enum { BYTES = 8, SIZE = 256 };
-    struct sort_item *spare = items + count, *swapped;
-    size_t counts[BYTES][SIZE] = {{0}};
-
-    for (size_t i = 0; i < count; i++)
-        for (int byte = 0; byte < BYTES; byte++)
-            counts[byte][items[i].word >> 8 * byte & 0xff]++;
-    for (int byte = 0; byte < BYTES; byte++) {
-        size_t places[SIZE], sum = 0;
-        if (count == 0 || counts[byte][items[0].word >> 8 * byte & 0xff] == count)
-            continue;
-        for (int i = 0; i < SIZE; i++) {
-            places[i] = sum;
-            sum += counts[byte][i];
-        }
-        for (size_t i = 0; i < count; i++)
-            spare[places[items[i].word >> 8 * byte & 0xff]++] = items[i];
-        swapped = items;
-        items = spare;
-        spare = swapped;
-    }
-    return items;
-}
 
 static int by_value(const void *a, const void *b, void *context)
 {
@@ -75,29 +32,13 @@ static int by_command(const void *a, const void *b, void *context)
                  : memcmp(first->key.id.bytes, second->key.id.bytes, sizeof first->key.id.bytes);
 }
 
-/* Those with equal words get their order. Mostly they have it: ids grow. */
-static struct sort_item *sort(struct sort_item *items, size_t count, struct tables *tables,
-                              int (*compare)(const void *a, const void *b, void *context))
-{
-    struct sort_item *sorted = sort_by_word(items, count);
-
-    for (size_t i = 0, end; i < count; i = end) {
-        bool ordered = true;
-        for (end = i + 1; end < count && sorted[end].word == sorted[i].word; end++)
-            ordered = ordered && compare(sorted + end - 1, sorted + end, tables) <= 0;
-        if (!ordered)
-            qsort_r(sorted + i, end - i, sizeof *sorted, compare, tables);
-    }
-    return sorted;
-}
-
 struct sort_item *sort_values(struct sort_item *items, size_t count, const struct table *values)
 {
-    return sort(items, count, &(struct tables){NULL, values}, by_value);
+    return sort_items(items, count, by_value, &(struct tables){NULL, values});
 }
 
 struct sort_item *sort_commands(struct sort_item *items, size_t count,
                                 const struct table *commands, const struct table *values)
 {
-    return sort(items, count, &(struct tables){commands, values}, by_command);
+    return sort_items(items, count, by_command, &(struct tables){commands, values});
 }

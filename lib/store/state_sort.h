@@ -3,18 +3,7 @@
 #define STORE_STATE_SORT_H
 
 #include "base/table.h"
-
-/* An entry of a table by its index, and the first bytes of its key as a number. */
-struct sort_item {
-    uint64_t word;
-    uint32_t index;
-};
-
-/* Room for so many items, and as many more for sorting them; to be freed. NULL: no memory. */
-struct sort_item *sort_new(size_t count);
-
-/* The number for the first eight bytes of an id. */
-uint64_t sort_word(const unsigned char *id);
+#include "store/sort.h"
 
 /* Sorts items of the values, or of the commands, whose words are the values'. Returns where they are:
  * at `items` or right behind them. */

@@ -1,5 +1,8 @@
 /* The state's store: an LMDB environment, whose tables are drawn in state_records.c. */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/folder.h"
 #include "calc/message.h"
@@ -301,6 +304,30 @@ static int look_around(struct state_store *store, struct db_txn *txn,
     return 0;
 }
 
+/* One that a newer version wrote is refused as it is: it may have other tables, and opened for writing
+ * it would get ours. */
+static int refuse_newer(const char *folder, struct error *error)
+{
+    static const char *const meta[] = {"meta", NULL};
+    struct db_txn *txn;
+    struct db *db;
+    char path[4096];
+    int result;
+
+    snprintf(path, sizeof path, "%.4080s/data.mdb", folder);
+    if (access(path, F_OK) < 0 && errno == ENOENT)
+        return 0;
+    if (db_open(folder, meta, false, &db, error) < 0)
+        return -1;
+    result = db_begin(db, false, &txn, error);
+    if (result == 0) {
+        result = state_format_check(txn, error);
+        db_abort(txn);
+    }
+    db_close(db);
+    return result < 0 ? -1 : 0;
+}
+
 int state_open(struct state *state, const char *folder, struct state_position *position,
                struct error *error)
 {
@@ -310,7 +337,7 @@ int state_open(struct state *state, const char *folder, struct state_position *p
     if (!store)
         return error_memory(error);
     state->store = store;
-    if (folder_make(folder, error) < 0)
+    if (folder_make(folder, error) < 0 || refuse_newer(folder, error) < 0)
         return -1;
     if (db_open(folder, state_tables, true, &store->db, error) < 0 ||
         db_begin(store->db, true, &txn, error) < 0)

@@ -8,28 +8,11 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "base/clock.h"
 #include "base/lock.h"
-#include "store/view_batch.h"
-#include "store/view_copies.h"
+#include "store/view_parts.h"
 
-static const char *const tables[] = {"meta",     "values",  "order", "outcomes",
-                                     "history", "marks",   NULL};
-
-enum { TIDY_MS = 1000 };
-
-struct view {
-    char folder[4096];
-    struct view_copy copy;
-    struct db *db;
-    struct view_batch *batch; /* the projector's: what the last one knew, between transactions */
-    int lock_fd, wake_fd; /* the projector's; -1 */
-    int rebuild_fd;       /* of who rebuilds; -1 */
-    bool untidy;          /* copies are left that nobody needs */
-    int64_t tidied_ms;
-    char data[4096]; /* a reader's: the path of the file, and which one it was */
-    struct stat opened;
-};
+const char *const view_tables[] = {"meta",     "values",  "order", "outcomes",
+                                   "history", "marks",   NULL};
 
 /* --- formats --- */
 
@@ -95,8 +78,7 @@ static int other_format(const char *folder, uint64_t format, struct error *error
 
 /* --- opening --- */
 
-/* The copy is closed with the view. */
-static struct view *new_view(const char *folder, struct error *error)
+struct view *view_new(const char *folder, struct error *error)
 {
     struct view *view;
 
@@ -114,8 +96,7 @@ static struct view *new_view(const char *folder, struct error *error)
     return view;
 }
 
-/* Opens the copy for writing. 1 if it has an older format. */
-static int open_copy(struct view *view, struct error *error)
+int view_open_copy(struct view *view, struct error *error)
 {
     uint64_t format;
 
@@ -125,18 +106,18 @@ static int open_copy(struct view *view, struct error *error)
         return 1;
     if (format != VIEW_FORMAT)
         return other_format(view->folder, format, error);
-    return db_open(view->copy.path, tables, true, &view->db, error);
+    return db_open(view->copy.path, view_tables, true, &view->db, error);
 }
 
-static int make_copy(struct view *view, struct error *error)
+int view_make_copy(struct view *view, struct error *error)
 {
     if (view_copy_make(view->folder, &view->copy, error) < 0 ||
-        db_open(view->copy.path, tables, true, &view->db, error) < 0)
+        db_open(view->copy.path, view_tables, true, &view->db, error) < 0)
         return -1;
     return write_format(view->db, error);
 }
 
-static int claim(struct view *view, struct error *error)
+int view_take_place(struct view *view, struct error *error)
 {
     char path[4096];
 
@@ -157,21 +138,21 @@ static int create(struct view *view, struct error *error)
 {
     int there;
 
-    if (claim(view, error) < 0)
+    if (view_take_place(view, error) < 0)
         return -1;
     there = view_copy_open(view->folder, "current", &view->copy, error);
     if (there < 0)
         return -1;
     if (there)
-        return open_copy(view, error);
-    if (make_copy(view, error) < 0)
+        return view_open_copy(view, error);
+    if (view_make_copy(view, error) < 0)
         return -1;
     return view_copy_link(view->folder, "current", &view->copy, error);
 }
 
 int view_create(const char *folder, struct view **out, struct error *error)
 {
-    struct view *view = new_view(folder, error);
+    struct view *view = view_new(folder, error);
     int result = view ? create(view, error) : -1;
 
     if (result < 0) {
@@ -197,7 +178,7 @@ static int open_to_read(struct view *view, struct error *error)
         error_set(error, EX_TEMPFAIL, "there is no view in %s (yet)", view->folder);
     if (there <= 0)
         return -1;
-    if (db_open(view->copy.path, tables, false, &view->db, error) < 0) {
+    if (db_open(view->copy.path, view_tables, false, &view->db, error) < 0) {
         if (error->status == EX_DATAERR && probe_format(&view->copy, &format, &reason) == 0 &&
             format != VIEW_FORMAT)
             other_format(view->folder, format, error);
@@ -210,7 +191,7 @@ static int open_to_read(struct view *view, struct error *error)
 
 int view_open(const char *folder, struct view **out, struct error *error)
 {
-    struct view *view = new_view(folder, error);
+    struct view *view = view_new(folder, error);
     char path[4096];
 
     if (!view || open_to_read(view, error) < 0) {
@@ -225,12 +206,12 @@ int view_open(const char *folder, struct view **out, struct error *error)
 
 int view_open_quietly(const char *folder, struct view **out, struct error *error)
 {
-    struct view *view = new_view(folder, error);
+    struct view *view = view_new(folder, error);
     int there = view ? view_copy_open(folder, "current", &view->copy, error) : -1;
     uint64_t format;
 
     if (there < 0 ||
-        db_open_quietly(there ? view->copy.path : folder, tables, &view->db, error) < 0 ||
+        db_open_quietly(there ? view->copy.path : folder, view_tables, &view->db, error) < 0 ||
         read_format(view->db, &format, error) < 0) {
         view_close(view);
         return -1;
@@ -281,165 +262,6 @@ bool view_replaced(const struct view *view)
            named.st_dev != view->opened.st_dev;
 }
 
-/* --- a new copy beside the one in use --- */
-
-static bool link_is_there(const char *folder, const char *link)
-{
-    char path[4096];
-    struct stat status;
-
-    return (size_t)snprintf(path, sizeof path, "%s/%s", folder, link) < sizeof path &&
-           lstat(path, &status) == 0;
-}
-
-bool view_is_there(const char *folder)
-{
-    return link_is_there(folder, "current");
-}
-
-int view_claim(const char *folder, struct view **out, struct error *error)
-{
-    struct view *view = new_view(folder, error);
-
-    if (!view || claim(view, error) < 0) {
-        view_close(view);
-        return -1;
-    }
-    *out = view;
-    return 0;
-}
-
-static int begin_rebuild(struct view *copy, struct error *error)
-{
-    char path[4096];
-    struct view_copy offered;
-    int result;
-
-    snprintf(path, sizeof path, "%.4000s/rebuild", copy->folder);
-    copy->rebuild_fd = lock_for_life(path, ".lock", "calc-project --rebuild", error);
-    if (copy->rebuild_fd < 0)
-        return -1;
-    result = view_copy_open(copy->folder, "next", &offered, error); /* of one that was interrupted */
-    if (result > 0)
-        view_copy_unlink(copy->folder, "next", &offered);
-    view_copy_close(&offered);
-    if (result < 0)
-        return -1;
-    view_copies_tidy(copy->folder);
-    return make_copy(copy, error) < 0 ? -1 : db_set_lazy(copy->db, true, error);
-}
-
-int view_rebuild(const char *folder, struct view **out, struct error *error)
-{
-    struct view *copy = new_view(folder, error);
-
-    if (!copy || begin_rebuild(copy, error) < 0) {
-        view_discard(copy);
-        return -1;
-    }
-    *out = copy;
-    return 0;
-}
-
-void view_discard(struct view *copy)
-{
-    if (!copy)
-        return;
-    db_close(copy->db);
-    copy->db = NULL;
-    view_copy_close(&copy->copy);
-    if (copy->rebuild_fd >= 0)
-        view_copies_tidy(copy->folder);
-    view_close(copy);
-}
-
-int view_offer(struct view *copy, struct error *error)
-{
-    if (db_set_lazy(copy->db, false, error) < 0)
-        return -1;
-    view_batch_close(copy->batch);
-    copy->batch = NULL;
-    db_close(copy->db); /* the projector will write it */
-    copy->db = NULL;
-    return view_copy_link(copy->folder, "next", &copy->copy, error);
-}
-
-enum view_offer view_offered(const struct view *copy)
-{
-    bool waits = view_copy_is(copy->folder, "next", &copy->copy); /* looked at first: it goes last */
-
-    if (view_copy_is(copy->folder, "current", &copy->copy))
-        return VIEW_TAKEN;
-    return waits ? VIEW_OFFERED : VIEW_REFUSED;
-}
-
-int view_withdraw(struct view *copy, struct error *error)
-{
-    view_copy_unlink(copy->folder, "next", &copy->copy);
-    return db_open(copy->copy.path, tables, true, &copy->db, error);
-}
-
-int view_take_offer(struct view *view, struct view **out, struct error *error)
-{
-    struct view *copy;
-    int opened;
-
-    if (!link_is_there(view->folder, "next"))
-        return 0;
-    copy = new_view(view->folder, error);
-    if (!copy)
-        return -1;
-    if (view_copy_open(view->folder, "next", &copy->copy, error) <= 0) {
-        view_close(copy); /* withdrawn meanwhile, or no link of ours */
-        return 0;
-    }
-    if (view_copy_is(view->folder, "current", &copy->copy)) {
-        view_refuse(view, copy); /* it was taken, before a crash */
-        return 0;
-    }
-    opened = open_copy(copy, error);
-    if (opened != 0) {
-        view_refuse(view, copy);
-        return opened < 0 ? -1 : error_set(error, EX_DATAERR, "it has an older format");
-    }
-    *out = copy;
-    return 1;
-}
-
-void view_refuse(struct view *view, struct view *copy)
-{
-    view_copy_unlink(copy->folder, "next", &copy->copy);
-    view_close(copy);
-    view->untidy = true;
-}
-
-int view_switch(struct view *view, struct view *copy, struct error *error)
-{
-    if (db_set_lazy(copy->db, false, error) < 0 ||
-        view_copy_link(copy->folder, "current", &copy->copy, error) < 0)
-        return -1;
-    view_copy_unlink(copy->folder, "next", &copy->copy);
-    copy->lock_fd = view->lock_fd;
-    copy->wake_fd = view->wake_fd;
-    view->lock_fd = view->wake_fd = -1;
-    view_close(view);
-    if (copy->rebuild_fd >= 0)
-        close(copy->rebuild_fd);
-    copy->rebuild_fd = -1;
-    copy->untidy = true;
-    view_wake(copy);
-    view_tidy(copy);
-    return 0;
-}
-
-void view_tidy(struct view *view)
-{
-    if (!view->untidy || (view->tidied_ms && clock_ms() - view->tidied_ms < TIDY_MS))
-        return;
-    view->untidy = view_copies_tidy(view->folder);
-    view->tidied_ms = clock_ms();
-}
-
 /* --- transactions --- */
 
 static int begin(struct view *view, bool write, struct view_txn **out, struct error *error)
@@ -449,6 +271,10 @@ static int begin(struct view *view, bool write, struct view_txn **out, struct er
 
     if (!txn)
         return error_memory(error);
+    if (write && view->withheld && !view->batch) {
+        free(txn);
+        return error_set(error, EX_SOFTWARE, "what the new copy of the view held was given up");
+    }
     if (db_begin(view->db, write, &txn->db, error) < 0) {
         free(txn);
         return -1;
@@ -488,16 +314,18 @@ void view_abort(struct view_txn *txn)
 
 int view_commit(struct view *view, struct view_txn *txn, struct error *error)
 {
+    bool withhold = view->unseen && view_batch_has_room(txn->batch);
     unsigned char bytes[8];
     int result;
 
     put_u64(bytes, txn->unplaced);
     if ((txn->unplaced_changed &&
          db_put(txn->db, VIEW_META, "unplaced", 8, bytes, sizeof bytes, error) < 0) ||
-        view_batch_flush(txn, error) < 0) {
+        (!withhold && view_batch_flush(txn, error) < 0)) {
         view_abort(txn);
         return -1;
     }
+    view->withheld = withhold;
     result = db_commit(txn->db, error);
     if (result == 0) {
         view->batch = txn->batch;

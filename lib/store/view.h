@@ -75,9 +75,13 @@ void view_wake(const struct view *view);
 bool view_is_there(const char *folder);
 
 /* Begins a new copy, empty, beside the one in use. No reader sees it, and what is committed in it is
- * not durable before it is offered or switched to. EX_TEMPFAIL if another one is being made. What an
+ * neither durable nor in all of its tables before it is offered or switched to; after view_abort() it
+ * can only be given up. EX_TEMPFAIL if another one is being made. What an
  * earlier one left, that was interrupted, is removed. */
 int view_rebuild(const char *folder, struct view **copy, struct error *error);
+
+/* Puts what was committed so far into its tables, so that the rest of the way is short. */
+int view_settle(struct view *copy, struct error *error);
 
 /* Gives it up. NULL is allowed. */
 void view_discard(struct view *copy);

@@ -7,19 +7,26 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/table.h"
+#include "store/sort.h"
 
 struct outcome_entry {
     unsigned char key[OUTCOME_KEY];
     uint64_t sequence;
 };
 
-enum { KEPT_VALUES = 1 << 19 }; /* of 64 bytes each */
+enum {
+    KEPT_VALUES = 1 << 20, /* in memory, of 64 bytes each */
+    MOST_CHANGED = 1 << 20, /* of them, with room for a batch's more, */
+    MOST_OUTCOMES = 1 << 21, /* and these, of 40 bytes: before they are put into the tables */
+};
 
 struct view_batch {
     struct table values;   /* id -> struct value_entry; also those of earlier batches */
     struct buffer changed; /* indices in values */
-    struct table outcomes; /* command id, value id -> struct outcome_entry */
-    uint64_t last;         /* sequence number in the order */
+    struct buffer outcomes; /* struct outcome_entry each, as they came */
+    struct table indexed;   /* as many of them as it counted when one was last looked for: most batches */
+    uint32_t index_end;     /* never look; command id, value id -> struct outcome_entry */
+    uint64_t last;          /* sequence number in the order */
     struct {
         uint64_t *stretch; /* of each partition's last mark, counted from 1; 0: not known yet */
         int32_t count;
@@ -38,7 +45,7 @@ int view_batch_open(struct view_txn *txn, struct view_batch *earlier, struct err
     if (earlier)
         return 0;
     table_init(&batch->values, sizeof(struct id), sizeof(struct value_entry));
-    table_init(&batch->outcomes, OUTCOME_KEY, sizeof(struct outcome_entry));
+    table_init(&batch->indexed, OUTCOME_KEY, sizeof(struct outcome_entry));
     return view_read_last_sequence(txn, &batch->last, error);
 }
 
@@ -48,7 +55,8 @@ void view_batch_close(struct view_batch *batch)
         return;
     table_release(&batch->values);
     buffer_release(&batch->changed);
-    table_release(&batch->outcomes);
+    buffer_release(&batch->outcomes);
+    table_release(&batch->indexed);
     for (int i = 0; i < VIEW_LOGS; i++)
         free(batch->marked[i].stretch);
     free(batch);
@@ -56,92 +64,127 @@ void view_batch_close(struct view_batch *batch)
 
 /* --- putting --- */
 
-/* An entry of a table with the first bytes of its key, which nearly always tell. */
-struct sorted {
-    uint64_t prefix;
-    const unsigned char *entry;
-};
+/* What is put next but so many is fetched from memory already: the order of keys is not that in which
+ * they came. */
+enum { AHEAD = 16 };
 
-static int by_key(const struct sorted *a, const struct sorted *b, size_t len)
+static int by_id(const void *a, const void *b, void *context)
 {
-    if (a->prefix != b->prefix)
-        return a->prefix < b->prefix ? -1 : 1;
-    return memcmp(a->entry, b->entry, len);
+    const struct sort_item *one = a, *other = b;
+    const struct table *values = context;
+
+    return memcmp(table_at(values, one->index), table_at(values, other->index),
+                  sizeof(struct id));
 }
 
-static int by_id(const void *a, const void *b)
+static int write_value(struct db_cursor *cursor, const struct value_entry *entry,
+                       struct error *error)
 {
-    return by_key(a, b, sizeof(struct id));
+    struct view_stored stored = {.value = {entry->id, entry->value, entry->timestamp},
+                                 .any_next = entry->any_next,
+                                 .rejected = entry->rejected,
+                                 .latest = entry->latest};
+
+    return view_write_value(cursor, &stored, error);
 }
 
-static int by_outcome_key(const void *a, const void *b)
+static int put_values(struct db_cursor *cursor, struct view_batch *batch, struct error *error)
 {
-    return by_key(a, b, OUTCOME_KEY);
-}
-
-/* The entries of a table, sorted; `indices` are those of which (NULL: of all). NULL when memory ran out.
- * The caller frees it. */
-static struct sorted *sort(const struct table *table, const uint32_t *indices, size_t count,
-                           int (*order)(const void *, const void *))
-{
-    struct sorted *sorted = malloc((count + 1) * sizeof *sorted);
-
-    if (!sorted)
-        return NULL;
-    for (size_t i = 0; i < count; i++) {
-        sorted[i].entry = table_at(table, indices ? indices[i] : (uint32_t)i);
-        get_u64(sorted[i].entry, &sorted[i].prefix);
-    }
-    qsort(sorted, count, sizeof *sorted, order);
-    return sorted;
-}
-
-static int put_values(struct view_txn *txn, struct error *error)
-{
-    struct view_batch *batch = txn->batch;
     const uint32_t *changed = (const uint32_t *)(const void *)batch->changed.data;
     size_t count = batch->changed.len / sizeof *changed;
-    struct sorted *sorted = sort(&batch->values, changed, count, by_id);
-    int result = sorted ? 0 : error_memory(error);
+    struct sort_item *items = sort_new(count), *sorted;
+    int result = 0;
 
-    for (size_t i = 0; result == 0 && i < count; i++) {
-        const struct value_entry *entry = (const void *)sorted[i].entry;
-        struct view_stored stored = {.value = {entry->id, entry->value, entry->timestamp},
-                                     .any_next = entry->any_next,
-                                     .rejected = entry->rejected,
-                                     .latest = entry->latest};
-        result = view_write_value(txn, &stored, error);
+    if (!items)
+        return error_memory(error);
+    for (size_t i = 0; i < count; i++) {
+        struct value_entry *entry = table_at(&batch->values, changed[i]);
+        items[i] = (struct sort_item){sort_word(entry->id.bytes), changed[i]};
+        entry->changed = false;
     }
-    for (size_t i = 0; i < count; i++)
-        ((struct value_entry *)table_at(&batch->values, changed[i]))->changed = false;
-    free(sorted);
+    sorted = sort_items(items, count, by_id, &batch->values);
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        if (i + AHEAD < count)
+            __builtin_prefetch(table_at(&batch->values, sorted[i + AHEAD].index));
+        result = write_value(cursor, table_at(&batch->values, sorted[i].index), error);
+    }
+    free(items);
     batch->changed.len = 0;
     if (batch->values.count > KEPT_VALUES)
         table_release(&batch->values);
     return result;
 }
 
-static int put_outcomes(struct view_txn *txn, struct error *error)
+static struct outcome_entry *outcome_at(const struct view_batch *batch, uint32_t index)
 {
-    struct table *outcomes = &txn->batch->outcomes;
-    struct sorted *sorted = sort(outcomes, NULL, outcomes->count, by_outcome_key);
-    int result = sorted ? 0 : error_memory(error);
-    unsigned char bytes[8];
+    return (struct outcome_entry *)(void *)batch->outcomes.data + index;
+}
 
-    for (uint32_t i = 0; result >= 0 && i < outcomes->count; i++) {
-        const struct outcome_entry *entry = (const void *)sorted[i].entry;
+static uint32_t outcome_count(const struct view_batch *batch)
+{
+    return (uint32_t)(batch->outcomes.len / sizeof(struct outcome_entry));
+}
+
+/* Those of one command as they came: the first one stands. */
+static int by_outcome_key(const void *a, const void *b, void *context)
+{
+    const struct sort_item *one = a, *other = b;
+    int order = memcmp(outcome_at(context, one->index), outcome_at(context, other->index), OUTCOME_KEY);
+
+    return order ? order : (one->index > other->index) - (one->index < other->index);
+}
+
+static int put_outcomes(struct db_cursor *cursor, struct view_batch *batch, struct error *error)
+{
+    uint32_t count = outcome_count(batch);
+    struct sort_item *items = sort_new(count), *sorted;
+    unsigned char bytes[8];
+    int result = 0;
+
+    if (!items)
+        return error_memory(error);
+    for (uint32_t i = 0; i < count; i++)
+        items[i] = (struct sort_item){sort_word(outcome_at(batch, i)->key), i};
+    sorted = sort_items(items, count, by_outcome_key, batch);
+    for (uint32_t i = 0; result >= 0 && i < count; i++) {
+        const struct outcome_entry *entry = outcome_at(batch, sorted[i].index);
+        if (i + AHEAD < count)
+            __builtin_prefetch(outcome_at(batch, sorted[i + AHEAD].index));
         put_u64(bytes, entry->sequence);
-        result = db_insert(txn->db, VIEW_OUTCOMES, entry->key, sizeof entry->key, bytes,
-                           sizeof bytes, error);
+        result = db_cursor_insert(cursor, entry->key, sizeof entry->key, bytes, sizeof bytes, error);
     }
-    free(sorted);
-    table_release(outcomes);
+    free(items);
+    buffer_release(&batch->outcomes);
+    table_release(&batch->indexed);
+    batch->index_end = 0;
     return result < 0 ? -1 : 0;
+}
+
+static int put_table(struct view_txn *txn, int table,
+                     int (*put)(struct db_cursor *, struct view_batch *, struct error *),
+                     struct error *error)
+{
+    struct db_cursor *cursor;
+    int result;
+
+    if (db_cursor_open(txn->db, table, &cursor, error) < 0)
+        return -1;
+    result = put(cursor, txn->batch, error);
+    db_cursor_close(cursor);
+    return result;
 }
 
 int view_batch_flush(struct view_txn *txn, struct error *error)
 {
-    return put_values(txn, error) < 0 || put_outcomes(txn, error) < 0 ? -1 : 0;
+    if (txn->batch->changed.len && put_table(txn, VIEW_VALUES, put_values, error) < 0)
+        return -1;
+    return txn->batch->outcomes.len ? put_table(txn, VIEW_OUTCOMES, put_outcomes, error) : 0;
+}
+
+bool view_batch_has_room(const struct view_batch *batch)
+{
+    return batch->changed.len / sizeof(uint32_t) < MOST_CHANGED &&
+           outcome_count(batch) < MOST_OUTCOMES;
 }
 
 /* --- values --- */
@@ -256,23 +299,36 @@ int view_batch_append(struct view_txn *txn, const struct outcome *outcome, int32
 int view_batch_set_outcome(struct view_txn *txn, const struct id *command_id,
                            const struct id *value_id, uint64_t sequence, struct error *error)
 {
-    unsigned char key[OUTCOME_KEY];
-    struct outcome_entry *entry;
-    bool created;
+    struct outcome_entry entry = {.sequence = sequence};
 
-    view_outcome_key(command_id, value_id, key);
-    entry = table_insert(&txn->batch->outcomes, key, &created);
-    if (!entry)
-        return error_memory(error);
-    if (created)
-        entry->sequence = sequence;
+    view_outcome_key(command_id, value_id, entry.key);
+    buffer_append(&txn->batch->outcomes, &entry, sizeof entry);
+    return txn->batch->outcomes.failed ? error_memory(error) : 0;
+}
+
+/* The entry of a command that the batch has, or NULL if it has none: *found. */
+static int find_in_batch(struct view_batch *batch, const unsigned char key[OUTCOME_KEY],
+                         const struct outcome_entry **found, struct error *error)
+{
+    uint32_t count = outcome_count(batch);
+
+    for (; batch->index_end < count; batch->index_end++) {
+        const struct outcome_entry *entry = outcome_at(batch, batch->index_end);
+        bool created;
+        struct outcome_entry *there = table_insert(&batch->indexed, entry->key, &created);
+        if (!there)
+            return error_memory(error);
+        if (created)
+            there->sequence = entry->sequence;
+    }
+    *found = table_find(&batch->indexed, key);
     return 0;
 }
 
 int view_batch_get_outcome(struct view_txn *txn, const struct id *command_id,
                            const struct id *value_id, uint64_t *sequence, struct error *error)
 {
-    const struct outcome_entry *entry;
+    const struct outcome_entry *entry = NULL;
     unsigned char key[OUTCOME_KEY];
     int result;
 
@@ -280,7 +336,8 @@ int view_batch_get_outcome(struct view_txn *txn, const struct id *command_id,
     result = view_read_sequence(txn, VIEW_OUTCOMES, key, sizeof key, sequence, error);
     if (result != 0 || !txn->batch)
         return result;
-    entry = table_find(&txn->batch->outcomes, key);
+    if (find_in_batch(txn->batch, key, &entry, error) < 0)
+        return -1;
     if (entry)
         *sequence = entry->sequence;
     return entry != NULL;

@@ -12,6 +12,9 @@ void view_batch_close(struct view_batch *batch);
 /* Puts everything into the tables. What is known of the values stays, so far as there is room. */
 int view_batch_flush(struct view_txn *txn, struct error *error);
 
+/* Whether it may have more, so far as memory goes, before it is put into the tables. */
+bool view_batch_has_room(const struct view_batch *batch);
+
 struct value_entry {
     struct id id;
     struct value value; /* as in struct view_stored, all */

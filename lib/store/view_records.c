@@ -60,7 +60,8 @@ int view_read_value(struct view_txn *txn, const struct id *id, struct view_store
     return result <= 0 ? result : view_decode_value(id, &found, stored, error);
 }
 
-int view_write_value(struct view_txn *txn, const struct view_stored *stored, struct error *error)
+int view_write_value(struct db_cursor *cursor, const struct view_stored *stored,
+                     struct error *error)
 {
     unsigned char bytes[VALUE_BYTES], *at = bytes;
 
@@ -70,8 +71,8 @@ int view_write_value(struct view_txn *txn, const struct view_stored *stored, str
     *at++ = (unsigned char)((stored->any_next ? FLAG_ANY_NEXT : 0) |
                             (stored->rejected ? FLAG_REJECTED : 0));
     put_u64(at, stored->latest);
-    return db_put(txn->db, VIEW_VALUES, stored->value.id.bytes, sizeof stored->value.id.bytes, bytes,
-                  sizeof bytes, error);
+    return db_cursor_put(cursor, stored->value.id.bytes, sizeof stored->value.id.bytes, bytes,
+                         sizeof bytes, error);
 }
 
 /* --- the order --- */

@@ -67,7 +67,9 @@ int view_read_value(struct view_txn *txn, const struct id *id, struct view_store
                     struct error *error);
 int view_decode_value(const struct id *id, const struct db_bytes *found,
                       struct view_stored *stored, struct error *error);
-int view_write_value(struct view_txn *txn, const struct view_stored *stored, struct error *error);
+/* Through a walk of the table, in the order of the ids. */
+int view_write_value(struct db_cursor *cursor, const struct view_stored *stored,
+                     struct error *error);
 
 /* Appends to the order; `previous` is the sequence of the value's event before, or 0. */
 int view_write_record(struct view_txn *txn, const struct view_record *place, uint64_t previous,

@@ -268,6 +268,17 @@ bool kafka_processor_ended(const struct kafka_processor *processor, int32_t part
     return share && share->ended;
 }
 
+uint64_t kafka_processor_known_end(const struct kafka_processor *processor, int32_t partition)
+{
+    int64_t low, high;
+
+    if (rd_kafka_get_watermark_offsets(processor->consumer, processor->commands, partition, &low,
+                                       &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        high < 0)
+        return UINT64_MAX;
+    return (uint64_t)high;
+}
+
 /* --- the assignment --- */
 
 /* Our partitions at these offsets (NULL: none). */

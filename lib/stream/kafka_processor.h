@@ -56,6 +56,9 @@ int kafka_processor_seek(struct kafka_processor *processor, int32_t partition, u
 /* Whether the end of a partition was reached, and nothing came since. */
 bool kafka_processor_ended(const struct kafka_processor *processor, int32_t partition);
 
+/* Where a partition ends, as far as the last fetch saw it; UINT64_MAX if none did. */
+uint64_t kafka_processor_known_end(const struct kafka_processor *processor, int32_t partition);
+
 /* The group's committed offsets of the partitions, in their order; -1 where there is none. Waits for
  * transactions that are about to commit. */
 int kafka_processor_committed(struct kafka_processor *processor, int64_t *offsets,

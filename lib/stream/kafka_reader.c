@@ -332,6 +332,18 @@ static uint64_t kafka_end(const struct reader *reader, int32_t partition)
     return (uint64_t)high;
 }
 
+static uint64_t kafka_known_end(const struct reader *reader, int32_t partition)
+{
+    const struct kafka_reader *kafka = reader->kafka;
+    int64_t low, high;
+
+    if (rd_kafka_get_watermark_offsets(kafka->client, kafka->topic, partition, &low, &high) !=
+            RD_KAFKA_RESP_ERR_NO_ERROR ||
+        high < 0)
+        return UINT64_MAX;
+    return (uint64_t)high;
+}
+
 static int kafka_sync(struct reader *reader, struct error *error)
 {
     (void)reader; /* what was committed is as durable as the topic is */
@@ -420,6 +432,7 @@ int kafka_reader_init(struct reader *reader, struct error *error)
                                                         .position = kafka_position,
                                                         .ended = kafka_ended,
                                                         .end = kafka_end,
+                                                        .known_end = kafka_known_end,
                                                         .start_from = kafka_start_from,
                                                         .publish = kafka_publish,
                                                         .sync = kafka_sync,

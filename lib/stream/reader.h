@@ -15,6 +15,7 @@ struct reader_operations {
     /* Only what has partitions needs these; without them it is as stream.c does it. */
     bool (*ended)(const struct reader *reader, int32_t partition);
     uint64_t (*end)(const struct reader *reader, int32_t partition);
+    uint64_t (*known_end)(const struct reader *reader, int32_t partition);
     int (*start_from)(struct reader *reader, const char *from, struct error *error);
     void (*publish)(struct reader *reader, int32_t partition, uint64_t next);
     /* Only of a file, as reader_bound(). */

@@ -215,6 +215,12 @@ uint64_t reader_end(const struct reader *reader, int32_t partition)
     return fstat(reader->fd, &status) == 0 ? (uint64_t)status.st_size : UINT64_MAX;
 }
 
+uint64_t reader_known_end(const struct reader *reader, int32_t partition)
+{
+    return reader->operations->known_end ? reader->operations->known_end(reader, partition)
+                                         : reader_end(reader, partition);
+}
+
 int reader_start_from(struct reader *reader, const char *from, struct error *error)
 {
     if (!reader->operations->start_from)

@@ -54,6 +54,9 @@ bool reader_ended(const struct reader *reader, int32_t partition);
  * of a pipe, or of a topic whose broker doesn't answer. */
 uint64_t reader_end(const struct reader *reader, int32_t partition);
 
+/* The same as far as it is known without asking a broker: where the last fetch saw the end. */
+uint64_t reader_known_end(const struct reader *reader, int32_t partition);
+
 /* Before the first reader_next(), of a topic: begins at "beginning", "end", an offset (of every
  * partition), or "@TIME" (RFC 3339 or seconds since 1970: the first record that isn't older).
  * EX_USAGE for anything else, and for other streams. */

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include "tool/service.h"
 #include "tool/stop.h"
 
 void inputs_wait(struct reader *const *readers, int count)
@@ -12,5 +13,6 @@ void inputs_wait(struct reader *const *readers, int count)
         wait[i + 1].fd = readers[i] ? reader_fd(readers[i]) : -1;
         wait[i + 1].events = POLLIN;
     }
+    service_alive();
     poll(wait, (nfds_t)(count + 1), 1000);
 }

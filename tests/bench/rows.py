@@ -35,10 +35,10 @@ def microseconds(*command):
                                 stdout=subprocess.PIPE).stdout)
 
 
-def measure(*contenders):
+def measure(*contenders, runs=RUNS):
     """The times of each contender, in order. They take turns, so that a slow minute is everybody's."""
     times = [[] for _ in contenders]
-    for _ in range(RUNS):
+    for _ in range(runs):
         for contender, taken in zip(contenders, times):
             taken.append(contender())
     return times

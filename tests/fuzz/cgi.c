@@ -111,6 +111,17 @@ static void check_stream(const struct request *request, const struct response *r
     require(head || memmem(body, len, "\nid: 1.", 7), "a stream without a place");
 }
 
+/* The page's files are what they are; whatever else is answered is JSON. */
+static bool is_of_page(const struct response *response)
+{
+    const struct buffer *headers = &response->headers;
+
+    return memmem(headers->data, headers->len, "\r\nContent-Type: text/", 21) ||
+           memmem(headers->data, headers->len, "\r\nContent-Type: image/", 22) ||
+           strncmp(headers->data, "Content-Type: text/", 19) == 0 ||
+           strncmp(headers->data, "Content-Type: image/", 20) == 0;
+}
+
 static void check_body(const struct request *request, const struct response *response,
                        const char *body, size_t len, long length)
 {
@@ -124,7 +135,7 @@ static void check_body(const struct request *request, const struct response *res
         require(!len, "a body where there is none");
     else
         require((long)len == length, "the body isn't as long as Content-Length says");
-    if (!len || (request->route == ROUTE_PAGE && response->status == 200))
+    if (!len || is_of_page(response))
         return;
     /* a new value's id and a page of values are no objects */
     buffer_append_text(&wrapped, "{\"answer\":");

@@ -236,6 +236,22 @@ static int compare_as_of(struct view_txn *txn, const struct model *model, int va
                  "value %d as of %lld: %d", value, (long long)time, wanted);
 }
 
+/* The first value of all. In a batch it has everything put into the tables before. */
+static int compare_first(struct view_txn *txn, const struct model *model)
+{
+    struct view_value found;
+    int first = 0, result = view_next_value(txn, NULL, &found, &error);
+    struct id id;
+
+    while (first < VALUES && !model->values[first].version)
+        first++;
+    id = value_id(first);
+    return wrong(result == (first < VALUES) &&
+                     (!result || (id_equal(&found.id, &id) &&
+                                  found.value.version == model->values[first].version)),
+                 "the first value");
+}
+
 static int compare_some(struct random *random, struct view_txn *txn, const struct model *model)
 {
     int value = (int)random_below(random, VALUES);
@@ -244,7 +260,8 @@ static int compare_some(struct random *random, struct view_txn *txn, const struc
            compare_outcome(txn, model, value, (int)random_below(random, COMMANDS)) +
            compare_event(txn, model, value, (int)random_below(random, VERSIONS)) +
            compare_history(txn, model, value, (int)random_below(random, VERSIONS)) +
-           compare_as_of(txn, model, value, (int64_t)random_below(random, 1100) - 50);
+           compare_as_of(txn, model, value, (int64_t)random_below(random, 1100) - 50) +
+           (random_below(random, 8) ? 0 : compare_first(txn, model));
 }
 
 static int compare_order(struct view_txn *txn, const struct model *model)
@@ -264,7 +281,18 @@ static int compare_order(struct view_txn *txn, const struct model *model)
     return bad + wrong(at == model->count, "%d records in the order", at);
 }
 
-static void test_model(struct random *random, struct view *view)
+/* A rebuild's copy takes the place of the view in use. */
+static struct view *seen(const char *folder, struct view *copy)
+{
+    struct view *place;
+
+    if (view_claim(folder, &place, &error) < 0 || view_switch(place, copy, &error) < 0)
+        wrong(false, "the switch: %s", error.text);
+    return copy;
+}
+
+/* `copy`: a rebuild's, where no batch is given up. */
+static void test_model(struct random *random, const char *folder, struct view *view, bool copy)
 {
     static struct model model, kept;
     int bad = 0, bad_reads = 0, result, wanted, results[3] = {0}, aborts = 0;
@@ -301,12 +329,14 @@ static void test_model(struct random *random, struct view *view)
             wanted = result = 0;
             view_set_position(txn, VIEW_EVENTS, 0, &position, &error);
             view_set_position(txn, VIEW_REJECTIONS, 0, &position, &error);
-            if (kind == 985) {
+            if (kind == 985 && !copy) {
                 view_abort(txn);
                 model = kept;
                 aborts++;
             } else {
                 view_commit(view, txn, &error);
+                if (copy && kind == 986)
+                    bad += wrong(view_settle(view, &error) == 0, "step %d: %s", step, error.text);
                 kept = model;
             }
             txn = NULL;
@@ -314,9 +344,14 @@ static void test_model(struct random *random, struct view *view)
         results[result + 1]++;
         bad += wrong(result == wanted, "step %d: %d, not %d", step, result, wanted);
     }
-    view_abort(txn);
-    model = kept;
-    ok(!bad && results[0] > 300 && results[1] > 300 && results[2] > 300 && aborts > 3,
+    if (copy)
+        bad += wrong(view_commit(view, txn, &error) == 0, "the last commit");
+    else
+        view_abort(txn);
+    model = copy ? model : kept;
+    view = copy ? seen(folder, view) : view;
+    ok(!bad && results[0] > 300 && results[1] > 300 && results[2] > 300 &&
+           (copy || aborts > 3),
        "what is applied, a duplicate, a fork or a gap is what the model says: %d, %d, %d", results[2],
        results[1], results[0]);
     view_snapshot(view, &txn, &error);
@@ -334,9 +369,26 @@ static void test_model(struct random *random, struct view *view)
     view_abort(txn);
 }
 
+static void test_given_up(const char *folder)
+{
+    struct outcome event = {.version = 1, .timestamp = TIMESTAMP_NONE};
+    struct view_txn *txn;
+    struct view *copy;
+
+    if (view_rebuild(folder, &copy, &error) < 0 || view_begin(copy, &txn, &error) < 0)
+        return;
+    view_apply_event(txn, &event, 0, 0, &error);
+    view_commit(copy, txn, &error);
+    if (view_begin(copy, &txn, &error) == 0)
+        view_abort(txn);
+    ok(view_begin(copy, &txn, &error) < 0 && view_offer(copy, &error) < 0,
+       "a new copy whose batch was given up takes no other, and isn't offered");
+    view_discard(copy);
+}
+
 int main(void)
 {
-    for (uint64_t seed = 1; seed <= 3; seed++) {
+    for (uint64_t seed = 1; seed <= 5; seed++) {
         struct random random = {seed};
         struct view *view;
         char folder[16];
@@ -345,8 +397,14 @@ int main(void)
         snprintf(folder, sizeof folder, "view%d", (int)seed);
         if (view_create(folder, &view, &error) < 0)
             return 1;
-        test_model(&random, view);
+        if (seed > 3) {
+            view_close(view);
+            if (view_rebuild(folder, &view, &error) < 0)
+                return 1;
+        }
+        test_model(&random, folder, view, seed > 3);
         view_close(view);
     }
+    test_given_up("view1");
     return tap_done();
 }

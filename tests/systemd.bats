@@ -1,0 +1,356 @@
+#!/usr/bin/env bats
+# The services on a machine that is booted: behind web servers, through kill -9 of each part and
+# reboots under load, and what becomes of each exit status. What systemd says is shown, too.
+
+bats_require_minimum_version 1.5.0
+# shellcheck disable=SC2154 # helper.bash sets root
+load helper
+load package/machine
+
+data=/var/lib/calc/demo
+
+# One machine for all tests, that goes on from test to test.
+setup_file() {
+    can_boot || return 0
+    cd "$BATS_FILE_TMPDIR" || return 1
+    machine_make
+    make -s -C "$root" install DESTDIR="$PWD/machine" PREFIX=/usr UNITDIR=/lib/systemd/system \
+        B="${CALC_BIN%/bin}" >install.log
+    at_rest systemd-sysusers
+    at_rest systemd-tmpfiles --create calc.conf
+    machine_boot
+}
+
+can_boot() {
+    local program
+    for program in debootstrap systemd-nspawn nsenter unshare; do
+        command -v "$program" >/dev/null || return 1
+    done
+    [ "$(id -u)" -eq 0 ]
+}
+
+setup() {
+    needs debootstrap systemd-nspawn nsenter unshare curl python3
+    [ "$(id -u)" -eq 0 ] || skip "a machine needs root"
+    cd "$BATS_FILE_TMPDIR" || return 1
+    until_true 30 machine_is_up
+}
+
+teardown() {
+    end_started
+}
+
+teardown_file() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    [ -e machine.pid ] || return 0
+    machine_pid=$(cat machine.pid)
+    machine_leader=$(ps -o pid= --ppid "$machine_pid" | xargs)
+    machine_end
+    until_true 20 ended "$machine_pid"
+    rm -rf --one-file-system machine
+}
+
+ended() {
+    ! kill -0 "$1" 2>/dev/null
+}
+
+# show HEADING COMMAND...: in the machine; what it prints becomes a comment of the test's.
+show() {
+    echo "# --- $1" >&3
+    booted "${@:2}" 2>&1 | sed 's/^/# /' >&3 || true
+}
+
+# property UNIT NAME
+property() {
+    booted systemctl show -P "$2" "$1"
+}
+
+# is UNIT STATE: of systemd's ActiveState.
+is() {
+    [ "$(property "$1" ActiveState)" = "$2" ]
+}
+
+all_run() {
+    is calc-handle@demo.service active && is calc-project@demo.service active &&
+        is calc-cgi@demo.service active && is calc-cgi@demo.socket active
+}
+
+verify_demo() {
+    booted calc-verify -i $data/commands -o $data/events -r $data/rejections --state $data/state \
+        --view $data/view
+}
+
+# --- behind web servers ---
+
+# ten_lines SERVER: the page's, without the packages, which are there.
+ten_lines() {
+    awk -v server="With $1:" '$0 == server { here = 1 } here && /^\.Ed/ { exit }
+        text { print } here && /^\.Bd/ { text = 1 }' "$root/man/calc-service.7" |
+        sed 's/\\(aq/'"'"'/g' >lines
+    [ "$(wc -l <lines)" -eq 10 ]
+    grep -v '^apt-get ' lines >"machine/root/$2"
+}
+
+# The README's walk, through port 80.
+walk() {
+    local id url=http://localhost/values
+    id=$(booted curl -sSf -d '{"value": 2}' -H 'Content-Type: application/json' $url | tr -d '"')
+    booted curl -sSf -d '{"operation": "ADD", "value": 2}' -H 'Content-Type: application/json' -X PUT "$url/$id"
+    booted curl -sSf -d '{"operation": "MULTIPLY", "value": 3}' -H 'Content-Type: application/json' -X PUT "$url/$id"
+    until_true 10 reads "$url/$id" '{"value":12.0}'
+}
+
+reads() {
+    [ "$(booted curl -s "$1")" = "$2" ]
+}
+
+# The walk behind a web server that is set up with the page's ten lines.
+behind() {
+    ten_lines "$1" ten-lines
+    booted sh -e /root/ten-lines >answer 2>said || {
+        cat said
+        return 1
+    }
+    grep -E '^"[0-9a-f-]{36}"$' answer
+    walk
+    booted systemctl stop "$2"
+}
+
+@test "from package to curl in ten lines behind lighttpd" {
+    behind lighttpd lighttpd
+    all_run
+}
+
+@test "from package to curl in ten lines behind nginx" {
+    behind nginx nginx
+}
+
+@test "from package to curl in ten lines behind Apache" {
+    behind Apache apache2
+}
+
+@test "systemctl status shows where each part is" {
+    all_run
+    for part in handle project cgi; do
+        show "systemctl status calc-$part@demo" systemctl --no-pager -n 0 status "calc-$part@demo"
+        [ -n "$(property "calc-$part@demo" StatusText)" ]
+    done
+    size=$(booted stat -c %s $data/commands)
+    until_true 10 has_status calc-handle@demo "at byte $size of $data/commands, 0 bytes behind, 0 commands/s"
+}
+
+has_status() {
+    [ "$(property "$1" StatusText)" = "$2" ]
+}
+
+# as USER CURL-ARGUMENT...: over the socket, as a web server would connect.
+connects() {
+    booted setpriv --reuid "$1" --regid "$2" "${@:3}" \
+        curl -sS --max-time 2 --unix-socket /run/calc/demo.sock http://localhost/ 2>&1 || true
+}
+
+@test "only the group calc-web reaches the socket" {
+    [ "$(booted stat -c '%a %U:%G' /run/calc/demo.sock)" = '660 root:calc-web' ]
+    denied=$(connects nobody nogroup --clear-groups)
+    [[ $denied == *'(7)'* ]]
+    # with it, the connection is taken; what isn't FastCGI gets no answer
+    allowed=$(connects nobody nogroup --groups=calc-web)
+    [[ $allowed == *'('* && $allowed != *'(7)'* ]]
+}
+
+# --- through crashes ---
+
+# acknowledged_beyond COUNT: so many additions of the load.
+acknowledged_beyond() {
+    [ "$(cat progress 2>/dev/null || echo 0)" -gt "$1" ]
+}
+
+more() {
+    until_true 40 acknowledged_beyond $(($(cat progress) + 50))
+}
+
+# The load goes to the socket of the machine, as it is booted now.
+aim() {
+    ln -sfn "/proc/$machine_leader/root/run/calc/demo.sock" "$BATS_FILE_TMPDIR/sock"
+}
+
+# view_has VALUE_ID NUMBER
+view_has() {
+    [[ $(booted calc-get --view $data/view "$1") == *'"value":'"$2.0,"* ]]
+}
+
+restarted() {
+    [ "$(property "$1" NRestarts)" -gt "$2" ] && is "$1" active
+}
+
+@test "kill -9 of each part and reboots under load: each acknowledged command once, the view right" {
+    rm -f progress
+    aim
+    "$root/tests/package/load.py" sock progress >values 2>summary 3>&- &
+    load=$!
+    started+=("$load")
+    until_true 30 acknowledged_beyond 50
+
+    for part in handle project cgi; do
+        before=$(property "calc-$part@demo" NRestarts)
+        booted systemctl kill -s KILL "calc-$part@demo.service"
+        if [ $part = cgi ]; then # its socket starts it again
+            more
+            is calc-cgi@demo.service active
+        else
+            until_true 20 restarted "calc-$part@demo.service" "$before"
+            more
+        fi
+        show "the journal after kill -9 of calc-$part" journalctl --no-pager -o short-precise -n 6 -u "calc-$part@demo"
+    done
+
+    # a reboot as one does it, and one by the switch; the container leaves the second half to us
+    for how in 'booted systemctl reboot' 'kill -KILL'; do
+        [[ $how == booted* ]] || how+=" $machine_leader"
+        $how
+        until_true 60 ended "$machine_pid"
+        machine_boot
+        aim
+        more
+        until_true 20 all_run
+    done
+
+    kill "$load"
+    started=()
+    wait "$load" || {
+        cat summary
+        false
+    }
+    echo "# $(cat summary)" >&3
+    [ "$(wc -l <values)" -eq 4 ]
+    while read -r id count; do
+        until_true 20 view_has "$id" "$count"
+    done <values
+    verify_demo
+}
+
+# --- what becomes of each exit status ---
+
+# fails PART STATUS: it exits with that as soon as it is started. The pause is made short.
+fails() {
+    booted mkdir -p "/run/systemd/system/calc-$1@fails.service.d"
+    printf '[Service]\nExecStart=\nExecStart=/bin/sh -c "exit %s"\nRestartSec=100ms\nExecStopPost=\n' "$2" |
+        booted sh -c "cat >/run/systemd/system/calc-$1@fails.service.d/fails.conf"
+    booted systemctl daemon-reload
+    booted systemctl reset-failed "calc-$1@fails.service" 2>/dev/null || true
+    booted systemctl start "calc-$1@fails.service" 2>/dev/null || true
+}
+
+@test "64, 65 and 78 stay failed; 69, 70, 74 and 75 are tried again for ever" {
+    booted touch /etc/calc/fails.conf
+    for part in handle project cgi; do
+        for status in 64 65 78; do
+            fails $part $status
+            is "calc-$part@fails.service" failed
+            [ "$(property "calc-$part@fails.service" ExecMainStatus)" -eq $status ]
+            [ "$(property "calc-$part@fails.service" NRestarts)" -eq 0 ]
+        done
+        for status in 69 70 74 75; do
+            fails $part $status
+            until_true 10 tried "calc-$part@fails.service" 2
+            booted systemctl stop "calc-$part@fails.service"
+        done
+    done
+    # more often than systemd's own limit, which is 5 times in 10 s
+    fails handle 75
+    until_true 20 tried calc-handle@fails.service 7
+    booted systemctl stop calc-handle@fails.service
+}
+
+tried() {
+    [ "$(property "$1" NRestarts)" -ge "$2" ]
+}
+
+@test "the pause is five seconds" {
+    for part in handle project; do
+        [ "$(property "calc-$part@demo" RestartUSec)" = 5s ]
+    done
+    # of calc-cgi before its end: else whoever waits on the socket starts it again at once
+    fails cgi 75
+    booted systemctl stop calc-cgi@fails.service
+    booted sed -i /ExecStopPost/d /run/systemd/system/calc-cgi@fails.service.d/fails.conf
+    booted systemctl daemon-reload
+    booted systemctl reset-failed calc-cgi@fails.service
+    SECONDS=0
+    booted systemctl start calc-cgi@fails.service || true
+    until_true 20 tried calc-cgi@fails.service 1
+    booted systemctl stop calc-cgi@fails.{service,socket}
+    ((SECONDS >= 4))
+}
+
+@test "a damaged log stops the handler with 65 and one line, and everything else goes on" {
+    booted systemctl stop calc-handle@demo
+    size=$(booted stat -c %s $data/events)
+    echo 'not an event' | booted sh -c "cat >>$data/events"
+    booted systemctl start calc-handle@demo 2>/dev/null || true
+    until_true 20 is calc-handle@demo.service failed
+    [ "$(property calc-handle@demo ExecMainStatus)" -eq 65 ]
+    [ "$(property calc-handle@demo NRestarts)" -eq 0 ]
+    show 'the journal after a damaged log' journalctl --no-pager -o short-precise -n 6 -u calc-handle@demo
+    booted journalctl -o cat -p err -u calc-handle@demo -n 4 | grep 'calc-handle: .*events'
+    is calc-cgi@demo.service active
+
+    # the bad record stopped the projector, too, and both go on when it is gone
+    booted truncate -s "$size" $data/events
+    booted systemctl restart calc-handle@demo calc-project@demo
+    all_run
+    verify_demo
+}
+
+@test "75 because another one works on the logs is over when that one is" {
+    booted systemctl stop calc-handle@demo
+    booted systemd-run --quiet --unit=other -p User=calc -p Group=calc \
+        calc-handle -f -i $data/commands -o $data/events -r $data/rejections --state $data/state
+    until_true 20 lock_is_held
+    booted systemctl --no-block start calc-handle@demo
+    until_true 20 tried calc-handle@demo.service 1
+    until_true 20 ended_with calc-handle@demo 75
+    show 'the journal while another one works on the logs' journalctl --no-pager -o short-precise -n 4 -u calc-handle@demo
+    booted systemctl stop other.service
+    until_true 20 is calc-handle@demo.service active
+}
+
+ended_with() {
+    [ "$(property "$1" ExecMainStatus)" -eq "$2" ]
+}
+
+lock_is_held() {
+    booted test -e $data/events.lock && ! booted flock -n $data/events.lock true
+}
+
+# --- watched ---
+
+@test "a part that hangs is ended by the watchdog, and started again" {
+    booted mkdir -p /run/systemd/system/calc-handle@demo.service.d
+    printf '[Service]\nWatchdogSec=2\nRestartSec=100ms\n' |
+        booted sh -c 'cat >/run/systemd/system/calc-handle@demo.service.d/watchdog.conf'
+    booted systemctl daemon-reload
+    booted systemctl restart calc-handle@demo
+    pid=$(property calc-handle@demo MainPID)
+    booted kill -STOP "$pid"
+    until_true 20 restarted calc-handle@demo.service 0
+    show 'the journal after a hang' journalctl --no-pager -o short-precise -n 8 -u calc-handle@demo
+    [[ $(journal calc-handle@demo) == *'Watchdog timeout'* ]]
+    booted rm -r /run/systemd/system/calc-handle@demo.service.d
+    booted systemctl daemon-reload
+    verify_demo
+}
+
+@test "it stops cleanly, in time, and each part with success" {
+    booted systemctl restart calc@demo.target
+    until_true 20 all_run
+    SECONDS=0
+    booted systemctl stop calc@demo.target
+    ((SECONDS < 20))
+    for part in handle project cgi; do
+        is "calc-$part@demo.service" inactive
+        [ "$(property "calc-$part@demo" Result)" = success ]
+        [ "$(property "calc-$part@demo" ExecMainStatus)" -eq 0 ]
+    done
+    [ ! -e machine/run/calc/demo.sock ]
+}
