@@ -56,7 +56,7 @@ field() {
             [ ! -e "$unit" ] || [ -s "lib/systemd/system/${unit##*/}" ]
         done
     done
-    for page in "$root"/man/*; do
+    for page in "$root"/man/*.[1578]; do
         cmp "$page" share/man/man"${page##*.}/${page##*/}"
     done
     [ -s share/doc/calc/examples/lighttpd-fastcgi.conf ]
@@ -179,7 +179,7 @@ completions() {
         grep -Fx "/usr/bin/${tool##*/}" tools
         grep -Fx "/usr/share/bash-completion/completions/${tool##*/}" tools
     done
-    for page in "$root"/man/*; do
+    for page in "$root"/man/*.[1578]; do
         grep -hFx "/usr/share/man/man${page##*.}/${page##*/}.gz" tools service
     done
     for unit in "$root"/cmd/*/*@.* "$root"/service/*@.*; do
