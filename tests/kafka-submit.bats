@@ -265,13 +265,14 @@ alter_topic() {
     open_pipe
     LOG_LEVEL=debug background calc-submit -i pipe -o "kafka:$topic" -X debug=topic \
         -X message.timeout.ms=3000 >acks 2>errors 7>&-
-    until_true 10 grep -q 'partition count changed' errors
+    echo bad >&7
+    until_true 20 grep -q '^calc-submit: line 1' errors # so it is ready
     "$kafka" kill "$KAFKA_DIR"
     until_true 10 grep -q 'brokers are down' errors
     printf '{"value":%d}\n' 1 2 >&7
     status_of 75 wait "${started[0]}"
     exec 7>&-
-    grep -q "line 1, command .* were not, and 0 may be there or not" errors
+    grep -q "line 2, command .* were not, and 0 may be there or not" errors
     "$kafka" start "$KAFKA_DIR"
     [ ! -s acks ]
     [ -z "$(read_topic "$topic")" ]
