@@ -90,7 +90,7 @@ ends() {
 
 # kafka_tool CLASS OPTION...: one of Kafka's own.
 kafka_tool() {
-    java -XX:TieredStopAtLevel=1 -cp "$("$kafka" classpath)" "org.apache.kafka.tools.$1" \
+    "$kafka" tool "org.apache.kafka.tools.$1" \
         --bootstrap-server "$KAFKA_BROKER" "${@:2}" 2>&1
 }
 
@@ -211,7 +211,9 @@ lag() {
     head -n "$count" events | calc-project >half
     until_true 30 shows view half
     tail -n +$((count + 1)) events | to_events &
-    run -0 timeout 60 calc-project --rebuild -e -i kafka: -r kafka: --view view
+    run timeout 60 calc-project --rebuild -e -i kafka: -r kafka: --view view
+    echo "$output"
+    [ "$status" = 0 ]
     [ "$(readlink view/current)" = 2 ]
     wait $!
     until_true 30 shows view values

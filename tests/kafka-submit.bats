@@ -235,7 +235,7 @@ has_socket() {
 
 # alter_topic SETTING=VALUE
 alter_topic() {
-    java -XX:TieredStopAtLevel=1 -cp "$("$kafka" classpath)" kafka.admin.ConfigCommand \
+    "$kafka" tool kafka.admin.ConfigCommand \
         --bootstrap-server "$KAFKA_BROKER" --alter --entity-type topics --entity-name "$topic" \
         --add-config "$1" >altered 2>&1
 }

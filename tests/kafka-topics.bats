@@ -58,7 +58,7 @@ teardown() {
 
 # acl OPTION...: Kafka's own tool for permissions.
 acl() {
-    java -cp "$("$kafka" classpath)" org.apache.kafka.tools.AclCommand \
+    "$kafka" tool org.apache.kafka.tools.AclCommand \
         --bootstrap-server "$KAFKA_BROKER" "$@" >acls 2>&1
 }
 
@@ -174,7 +174,7 @@ acl() {
 @test "a topic that is compacted is refused, also if it is deleted from as well" {
     make_all "1,$right,cleanup.policy=compact"
     refused 'topic [cer]-[0-9]+: cleanup.policy is compact, which removes all but the last record of a value: set it to delete$' 3
-    java -cp "$("$kafka" classpath)" kafka.admin.ConfigCommand --bootstrap-server "$KAFKA_BROKER" \
+    "$kafka" tool kafka.admin.ConfigCommand --bootstrap-server "$KAFKA_BROKER" \
         --alter --entity-type topics --entity-name "$KAFKA_EVENTS_TOPICS" \
         --add-config 'cleanup.policy=[compact,delete]' >altered 2>&1
     status_of 78 calc-topics 2>said
