@@ -1,10 +1,13 @@
 #include "api.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/timestamp.h"
 #include "deadline.h"
+#include "meter.h"
 #include "stream/stream.h"
 #include "tool/kafka_check.h"
 #include "tool/stop.h"
@@ -38,12 +41,27 @@ static int read_streams(int *most, struct error *error)
     return error_set(error, EX_CONFIG, "CALC_STREAMS is no number: %s", text);
 }
 
+/* The handler's outputs: where the commands are a topic, by default the topics beside it. */
+static void read_outputs(struct api *api)
+{
+    static const char *const names[VIEW_LOGS] = {"CALC_EVENTS", "CALC_REJECTIONS"};
+    static const enum kafka_role roles[VIEW_LOGS] = {KAFKA_EVENTS, KAFKA_REJECTIONS};
+
+    for (int i = 0; i < VIEW_LOGS; i++) {
+        const char *name = getenv(names[i]);
+        if ((!name || !*name) && strncmp(api->log, "kafka:", 6) == 0)
+            name = "kafka:";
+        if (name && *name)
+            api->outputs[i] = kafka_stream(name, roles[i], api->output_names[i]);
+    }
+}
+
 int api_open(struct api *api, struct error *error)
 {
     static const struct append_questions questions = {.give_up = give_up, .check = check_topic};
     const char *commands = getenv("CALC_COMMANDS"), *config = getenv("CALC_KAFKA_CONFIG");
 
-    *api = (struct api){0};
+    *api = (struct api){.started = timestamp_now()};
     viewer_init(&api->viewer, getenv("CALC_VIEW"));
     if (!commands || !*commands)
         return error_set(error, EX_CONFIG, "CALC_COMMANDS is not set: the commands log");
@@ -56,6 +74,7 @@ int api_open(struct api *api, struct error *error)
         return -1;
     }
     api->log = kafka_stream(commands, KAFKA_COMMANDS, api->topic_name);
+    read_outputs(api);
     if (appender_open(api->log, &questions, &api->commands, error) == 0)
         return 0;
     if (error->status != EX_USAGE)
@@ -81,10 +100,12 @@ static const char *allowed(enum route route)
     case ROUTE_EVENTS:
     case ROUTE_VALUE_EVENTS:
     case ROUTE_HEALTH:
+    case ROUTE_METRICS:
     case ROUTE_OPENAPI:
     case ROUTE_PAGE:
         return "GET, HEAD, OPTIONS";
     case ROUTE_NONE:
+    case ROUTES:
         break;
     }
     return "";
@@ -107,6 +128,8 @@ static void get(struct api *api, const struct request *request, struct response 
         api_events(api, request, response);
     else if (request->route == ROUTE_HEALTH)
         api_health(api, request, response);
+    else if (request->route == ROUTE_METRICS)
+        api_metrics(api, request, response);
     else if (request->route == ROUTE_OPENAPI)
         api_openapi(request, response);
     else if (request->route == ROUTE_PAGE)
@@ -144,6 +167,9 @@ static void answer(struct api *api, struct request *request, struct response *re
 
 void api_answer(struct api *api, struct request *request, struct response *response)
 {
+    int64_t begun_us = clock_us();
+
     answer(api, request, response);
     request_drain(request);
+    meter_request(request, response->status, clock_us() - begun_us);
 }

@@ -13,7 +13,10 @@ struct api {
     const char *log; /* of commands: a stream */
     struct appender *commands;
     char topic_name[KAFKA_STREAM_TEXT];
+    const char *outputs[VIEW_LOGS]; /* of the handler: streams; NULL: not told */
+    char output_names[VIEW_LOGS][KAFKA_STREAM_TEXT];
     struct viewer viewer;
+    int64_t started;         /* when; microseconds since 1970 */
     int most_streams;        /* at the same time */
     struct streams *streams; /* NULL: this is plain CGI */
 };
@@ -22,8 +25,13 @@ struct api {
  * wait for what it wants to see. */
 enum { REQUEST_MS = 20000, BODY_MS = 10000, APPEND_MS = 10000, SEEN_MS = 5000 };
 
-/* Takes the settings: CALC_COMMANDS and CALC_VIEW, CALC_KAFKA_CONFIG and CALC_STREAMS. EX_CONFIG if one is missing
- * or wrong. */
+/* Whether the commands log can be appended to, and the view read: EX_IOERR and the like with the reason.
+ * Nothing is appended (operations.c). */
+int api_check_log(struct api *api, struct error *error);
+int api_check_view(struct api *api, struct error *error);
+
+/* Takes the settings: CALC_COMMANDS and CALC_VIEW, CALC_KAFKA_CONFIG and CALC_STREAMS; and CALC_EVENTS and
+ * CALC_REJECTIONS, which are only needed to measure. EX_CONFIG if one is missing or wrong. */
 int api_open(struct api *api, struct error *error);
 void api_close(struct api *api);
 
@@ -41,6 +49,9 @@ void api_query(struct api *api, const struct request *request, struct response *
 /* Answers a GET or HEAD of events, as server-sent ones (events.c). The answer may have a feed, which is
  * for the caller to follow, and to close; with it comes a place among the streams, if there are some. */
 void api_events(struct api *api, const struct request *request, struct response *response);
+
+/* Answers a GET or HEAD of /metrics (metrics.c). */
+void api_metrics(struct api *api, const struct request *request, struct response *response);
 
 /* Answers a GET or HEAD of /healthz, and of /openapi.json (operations.c). */
 void api_health(struct api *api, const struct request *request, struct response *response);

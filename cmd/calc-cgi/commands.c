@@ -11,6 +11,7 @@
 #include "calc/message.h"
 #include "deadline.h"
 #include "headers.h"
+#include "meter.h"
 
 enum { LARGE_BYTES = 4096 }; /* of a body */
 
@@ -311,10 +312,13 @@ static int append(struct api *api, const struct request *request, const struct c
     } else if (result < 0) {
         unavailable(response, &error);
     } else {
+        int64_t begun_us = clock_us();
         deadline_set(APPEND_MS);
         result = appender_append(api->commands, &command->value_id, line.data, line.len, &cut,
                                  &unknown, &error);
         deadline_set(0);
+        meter_append(unknown ? APPEND_UNKNOWN : result < 0 ? APPEND_FAILED : APPEND_DONE,
+                     clock_us() - begun_us);
         if (cut)
             diag_warn("cut off a torn tail of %llu bytes of the commands",
                       (unsigned long long)cut);

@@ -1,17 +1,47 @@
 /* Requests of those who run it: whether it works, and what it promises. */
-#include <fcntl.h>
+#include <errno.h>
 #include <libgen.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "api.h"
 #include "base/diag.h"
+#include "deadline.h"
+#include "stream/log_look.h"
 #include "stream/stream.h"
 #include "tool/kafka_check.h"
 
-enum { BROKER_MS = 2000 };
+enum { BROKER_MS = 2000, LOCK_MS = 1000 };
 
 /* --- /healthz --- */
+
+/* A writer whose append failed so that nobody knows where the log ends keeps its lock. */
+static int check_lock(const char *path, struct error *error)
+{
+    struct log_look look;
+    int result;
+
+    deadline_set(LOCK_MS);
+    do
+        result = log_look_open(&look, path, error);
+    while (result < 0 && error->status == EX_TEMPFAIL && !deadline_passed());
+    deadline_set(REQUEST_MS);
+    if (result == 0)
+        log_look_close(&look);
+    return result;
+}
+
+static int check_room(const char *path, struct error *error)
+{
+    struct statvfs system;
+
+    if (statvfs(path, &system) == 0 && system.f_bavail == 0) {
+        errno = ENOSPC;
+        return error_errno(error, EX_IOERR, "can't append to %s", path);
+    }
+    return 0;
+}
 
 /* A log that isn't there yet is made by the first command. */
 static int check_file(const char *path, struct error *error)
@@ -21,46 +51,49 @@ static int check_file(const char *path, struct error *error)
     if (access(path, F_OK) == 0) {
         if (access(path, R_OK | W_OK) < 0)
             return error_errno(error, EX_IOERR, "can't append to %s", path);
-        return 0;
+        return check_room(path, error) < 0 ? -1 : check_lock(path, error);
     }
     if (strlen(path) >= sizeof folder)
         return error_set(error, EX_IOERR, "the name of the log is too long");
     if (access(dirname(strcpy(folder, path)), W_OK | X_OK) < 0)
         return error_errno(error, EX_IOERR, "can't make %s", path);
-    return 0;
+    return check_room(folder, error);
 }
 
-static int check_log(const char *log, struct error *error)
+int api_check_log(struct api *api, struct error *error)
 {
-    const char *streams[KAFKA_ROLES] = {[KAFKA_COMMANDS] = log};
+    const char *streams[KAFKA_ROLES] = {[KAFKA_COMMANDS] = api->log};
     enum stream_kind kind;
     const char *path;
 
-    if (stream_parse(log, &kind, &path, error) < 0)
+    if (stream_parse(api->log, &kind, &path, error) < 0)
         return -1;
+    if (appender_is_poisoned(api->commands))
+        return error_set(error, EX_IOERR, "%s could not be brought to a known end after a failed append",
+                         api->log);
     if (kind == STREAM_FILE)
         return check_file(path, error);
     return kafka_check_quickly(streams, 1u << KAFKA_COMMANDS, BROKER_MS, error);
 }
 
-static int check_view(struct viewer *viewer, struct error *error)
+int api_check_view(struct api *api, struct error *error)
 {
     struct view_txn *txn;
 
-    if (viewer_begin(viewer, &txn, error) < 0)
+    if (viewer_begin(&api->viewer, &txn, error) < 0)
         return -1;
-    viewer_end(viewer, txn);
+    viewer_end(&api->viewer, txn);
     return 0;
 }
 
 void api_health(struct api *api, const struct request *request, struct response *response)
 {
     struct error error = {0};
-    bool log = check_log(api->log, &error) == 0, view = true;
+    bool log = api_check_log(api, &error) == 0, view = true;
 
     if (!log)
         diag_error("%s", error.text);
-    if (check_view(&api->viewer, &error) < 0) {
+    if (api_check_view(api, &error) < 0) {
         diag_error("%s", error.text);
         view = false;
     }

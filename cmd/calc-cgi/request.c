@@ -135,7 +135,7 @@ static const char *find_segment(const char *path, const char *segment)
  * slash at the end. */
 static const char *find_api(const char *path)
 {
-    static const char *const only[] = {"/events", "/healthz", "/openapi.json", "/"};
+    static const char *const only[] = {"/events", "/healthz", "/metrics", "/openapi.json", "/"};
     const char *values = find_segment(path, "/values"), *page = find_segment(path, "/page");
     size_t len = strlen(path);
 
@@ -249,6 +249,8 @@ int request_route(struct request *request)
         request->route = ROUTE_EVENTS;
     else if (strcmp(at, "/healthz") == 0)
         request->route = ROUTE_HEALTH;
+    else if (strcmp(at, "/metrics") == 0)
+        request->route = ROUTE_METRICS;
     else if (strcmp(at, "/openapi.json") == 0)
         request->route = ROUTE_OPENAPI;
     else if (strcmp(at, "/") == 0 || strncmp(at, "/page/", 6) == 0 || is_bare_mount(request, at))

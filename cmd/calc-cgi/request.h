@@ -20,8 +20,10 @@ enum route {
     ROUTE_VALUE_EVENTS,
     ROUTE_EVENTS,
     ROUTE_HEALTH,
+    ROUTE_METRICS,
     ROUTE_OPENAPI,
     ROUTE_PAGE, /* and what it is made of: request_file() */
+    ROUTES,
 };
 
 struct request {

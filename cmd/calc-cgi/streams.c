@@ -66,6 +66,16 @@ void streams_give_back(struct streams *streams)
     pthread_mutex_unlock(&streams->mutex);
 }
 
+int streams_count(struct streams *streams)
+{
+    int count;
+
+    pthread_mutex_lock(&streams->mutex);
+    count = streams->reserved;
+    pthread_mutex_unlock(&streams->mutex);
+    return count;
+}
+
 static void free_stream(struct streams *streams, struct stream *stream)
 {
     outlet_close(&stream->outlet);

@@ -20,6 +20,9 @@ void streams_close(struct streams *streams);
 bool streams_reserve(struct streams *streams);
 void streams_give_back(struct streams *streams);
 
+/* How many places are taken. */
+int streams_count(struct streams *streams);
+
 /* Hands a stream over: the connection, which `head` was not written to yet, and what it is told. Both are
  * the thread's from now on. */
 void streams_add(struct streams *streams, const struct outlet *outlet, const struct buffer *head,

@@ -287,6 +287,10 @@ static int begin(struct view *view, bool write, struct view_txn **out, struct er
             return -1;
         }
     }
+    if (write && view_get_totals(txn, &txn->totals, error) < 0) {
+        view_abort(txn);
+        return -1;
+    }
     if (write && db_get(txn->db, VIEW_META, "unplaced", 8, &found, error) > 0 && found.len == 8)
         get_u64(found.data, &txn->unplaced);
     *out = txn;
@@ -321,6 +325,7 @@ int view_commit(struct view *view, struct view_txn *txn, struct error *error)
     put_u64(bytes, txn->unplaced);
     if ((txn->unplaced_changed &&
          db_put(txn->db, VIEW_META, "unplaced", 8, bytes, sizeof bytes, error) < 0) ||
+        (txn->totals_changed && view_write_totals(txn, error) < 0) ||
         (!withhold && view_batch_flush(txn, error) < 0)) {
         view_abort(txn);
         return -1;

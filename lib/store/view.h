@@ -18,6 +18,7 @@
 
 struct view;
 struct view_txn;
+struct view_record;
 
 /* --- for the projector --- */
 
@@ -132,6 +133,19 @@ bool view_replaced(const struct view *view);
 /* A snapshot. Don't wait while you hold one. */
 int view_snapshot(struct view *view, struct view_txn **txn, struct error *error);
 void view_abort(struct view_txn *txn);
+
+/* How many records the order has, of each kind: kept by the projector, so that nobody has to count. */
+enum { VIEW_ACTIONS = ACTION_MULTIPLY + 1, VIEW_REASONS = REASON_OUT_OF_RANGE + 1 };
+struct view_totals {
+    uint64_t events[VIEW_ACTIONS];
+    uint64_t rejections[VIEW_REASONS]; /* by reason */
+};
+int view_get_totals(struct view_txn *txn, struct view_totals *totals, struct error *error);
+
+/* The last sequence number in the order, 0 if there is none; and the record that has one: 1, 0, -1. */
+int view_get_last(struct view_txn *txn, uint64_t *sequence, struct error *error);
+int view_get_record(struct view_txn *txn, uint64_t sequence, struct view_record *record,
+                    struct error *error);
 
 struct view_value {
     struct id id;

@@ -291,6 +291,11 @@ int view_batch_append(struct view_txn *txn, const struct outcome *outcome, int32
         view_write_record(txn, &place, previous, outcome, error) < 0)
         return -1;
     *sequence = ++txn->batch->last;
+    if (outcome->reason == REASON_NONE)
+        txn->totals.events[outcome->action]++;
+    else
+        txn->totals.rejections[outcome->reason]++;
+    txn->totals_changed = true;
     return 0;
 }
 

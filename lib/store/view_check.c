@@ -299,9 +299,11 @@ static int check_present(struct view_check *check, enum view_log log,
     place->sequence = sequence;
     if (log == VIEW_REJECTIONS) {
         check->counts.rejections++;
+        check->totals.rejections[outcome->reason]++;
         return note_rejected(check, outcome, error);
     }
     check->counts.events++;
+    check->totals.events[outcome->action]++;
     check->counts.values += outcome->version == 1;
     return check_history(check, outcome, sequence, previous, error);
 }

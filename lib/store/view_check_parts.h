@@ -19,6 +19,7 @@ struct view_check {
     int32_t partitions;
     struct view_place *places[VIEW_LOGS];
     struct view_counts counts; /* of values: those that were created */
+    struct view_totals totals; /* of what was met */
     struct table rejected;     /* ids of values of which commands were rejected */
     uint64_t pages, marks;     /* entries that history and marks have to have */
 };

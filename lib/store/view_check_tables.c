@@ -252,6 +252,17 @@ static int check_values(struct view_check *check, void (*tick)(void), struct err
                : find_missing_value(check, error);
 }
 
+static int check_totals(const struct view_check *check, struct error *error)
+{
+    struct view_totals totals;
+
+    if (view_get_totals(check->snapshot, &totals, error) < 0)
+        return -1;
+    return memcmp(&totals, &check->totals, sizeof totals) == 0
+               ? 0
+               : error_set(error, EX_DATAERR, "table meta: the totals aren't what is in table order");
+}
+
 int view_check_tables(struct view_check *check,
                       const struct state *(*state_of)(void *context, const struct id *value_id),
                       void *context, void (*tick)(void), struct error *error)
@@ -259,7 +270,7 @@ int view_check_tables(struct view_check *check,
     uint64_t outcomes = check->counts.events + check->counts.rejections, values;
 
     if (db_count(check->snapshot->db, VIEW_VALUES, &values, error) < 0 ||
-        check_order(check, state_of, context, error) < 0 ||
+        check_order(check, state_of, context, error) < 0 || check_totals(check, error) < 0 ||
         check_entries(check, VIEW_OUTCOMES, "outcomes", outcomes, check_outcome_entry, error) < 0 ||
         check_entries(check, VIEW_HISTORY, "history", check->pages, check_history_entry, error) < 0 ||
         check_entries(check, VIEW_MARKS, "marks", check->marks, check_mark_entry, error) < 0)

@@ -1,4 +1,4 @@
-/* How far a view has read its logs, in its table of what there is one of. */
+/* How far a view has read its logs, and how much it has, in its table of what there is one of. */
 #include <stdio.h>
 
 #include "base/bytes.h"
@@ -79,4 +79,38 @@ int view_set_partitions(struct view_txn *txn, enum view_log log, int32_t count,
 
     put_u64(bytes, (uint64_t)count);
     return db_put(txn->db, VIEW_META, key, partitions_key(log, key), bytes, sizeof bytes, error);
+}
+
+/* --- totals --- */
+
+enum { TOTALS = VIEW_ACTIONS + VIEW_REASONS };
+
+int view_write_totals(struct view_txn *txn, struct error *error)
+{
+    unsigned char bytes[TOTALS * 8], *at = bytes;
+
+    for (int i = 0; i < VIEW_ACTIONS; i++)
+        at = put_u64(at, txn->totals.events[i]);
+    for (int i = 0; i < VIEW_REASONS; i++)
+        at = put_u64(at, txn->totals.rejections[i]);
+    return db_put(txn->db, VIEW_META, "totals", 6, bytes, sizeof bytes, error);
+}
+
+int view_get_totals(struct view_txn *txn, struct view_totals *totals, struct error *error)
+{
+    struct db_bytes found;
+    const unsigned char *at;
+    int result = db_get(txn->db, VIEW_META, "totals", 6, &found, error);
+
+    *totals = (struct view_totals){0};
+    if (result <= 0)
+        return result;
+    if (found.len != TOTALS * 8)
+        return view_damaged("meta", error);
+    at = found.data;
+    for (int i = 0; i < VIEW_ACTIONS; i++)
+        at = get_u64(at, &totals->events[i]);
+    for (int i = 0; i < VIEW_REASONS; i++)
+        at = get_u64(at, &totals->rejections[i]);
+    return 0;
 }

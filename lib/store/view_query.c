@@ -211,3 +211,16 @@ int view_get_as_of(struct view_txn *txn, const struct id *id, int64_t time, stru
     }
     return held; /* none has a time from here on back: they are before all time */
 }
+
+int view_get_last(struct view_txn *txn, uint64_t *sequence, struct error *error)
+{
+    return view_read_last_sequence(txn, sequence, error);
+}
+
+int view_get_record(struct view_txn *txn, uint64_t sequence, struct view_record *record,
+                    struct error *error)
+{
+    uint64_t previous;
+
+    return view_read_record(txn, sequence, record, &previous, error);
+}

@@ -7,6 +7,8 @@
  *
  *   meta      "format"            -> format:8
  *             "unplaced"          -> skipped records of unknown values:8
+ *             "totals"            -> events:8 of each action, rejections:8 of each reason
+ *                                    (how many records of each kind order has)
  *             "partitions/LOG"    -> count:8
  *             "position/LOG/PARTITION" -> last:8 next:8 first_digest:16 last_digest:16
  *                                    (LOG: events, rejections; PARTITION: decimal)
@@ -39,7 +41,7 @@
 #include "store/db.h"
 #include "store/view.h"
 
-enum { VIEW_FORMAT = 3, MARK_STRETCH = 4096, ORDER_MAX_BYTES = 128 + ACTOR_MAX_BYTES };
+enum { VIEW_FORMAT = 4, MARK_STRETCH = 4096, ORDER_MAX_BYTES = 128 + ACTOR_MAX_BYTES };
 enum { VIEW_META, VIEW_VALUES, VIEW_ORDER, VIEW_OUTCOMES, VIEW_HISTORY, VIEW_MARKS };
 
 struct view_batch;
@@ -49,6 +51,8 @@ struct view_txn {
     struct view_batch *batch; /* of a writing one: what it hasn't put into the tables yet */
     uint64_t unplaced;        /* as read from meta, or changed since */
     bool unplaced_changed;
+    struct view_totals totals; /* the same, of a writing one */
+    bool totals_changed;
 };
 
 /* EX_DATAERR: a record in this table has a wrong size, or holds what can't be. Returns -1. */
@@ -79,6 +83,9 @@ int view_read_record(struct view_txn *txn, uint64_t sequence, struct view_record
                      uint64_t *previous, struct error *error);
 /* The last sequence number, 0 if there is none. */
 int view_read_last_sequence(struct view_txn *txn, uint64_t *sequence, struct error *error);
+
+/* Puts the totals into meta. */
+int view_write_totals(struct view_txn *txn, struct error *error);
 
 /* Tables of sequences. 1, 0 if the key isn't there, -1. */
 enum { OUTCOME_KEY = 32, HISTORY_KEY = 24, MARK_KEY = 13 };

@@ -57,3 +57,13 @@ int appender_append(struct appender *appender, const struct id *key, const char 
         return stream_kafka->appender_append(appender->kafka, key, line, len, unknown, error);
     return group_append(appender->group, line, len, &offset, cut, unknown, error);
 }
+
+const struct histogram *appender_commits(const struct appender *appender)
+{
+    return appender->group ? group_commits(appender->group) : NULL;
+}
+
+bool appender_is_poisoned(struct appender *appender)
+{
+    return appender->group && group_is_poisoned(appender->group);
+}

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/histogram.h"
 #include "base/id.h"
 
 struct appender;
@@ -32,5 +33,13 @@ void appender_close(struct appender *appender);
  * otherwise nothing was appended. Thread-safe. */
 int appender_append(struct appender *appender, const struct id *key, const char *line, size_t len,
                     uint64_t *cut, bool *unknown, struct error *error);
+
+/* How long the batches took that were written and synced, of a log that is a file; NULL of another. It
+ * lives as long as the appender. */
+const struct histogram *appender_commits(const struct appender *appender);
+
+/* Whether nothing can be appended any more, for as long as the process lives: an earlier append failed so
+ * that the log could not be brought to a known end. Thread-safe. */
+bool appender_is_poisoned(struct appender *appender);
 
 #endif

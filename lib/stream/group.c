@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "stream/log.h"
 
 struct batch {
@@ -24,6 +25,8 @@ struct group {
     pthread_cond_t written;
     struct batch *filling; /* NULL: nobody waits */
     bool writing;          /* a thread has the log */
+    bool poisoned;         /* the log was, when a thread had it last */
+    struct histogram commits;
 };
 
 struct group *group_new(const char *path, bool (*give_up)(void))
@@ -53,6 +56,7 @@ void group_free(struct group *group)
 /* Only one thread at a time is here, without the mutex. */
 static void write_batch(struct group *group, struct batch *batch)
 {
+    int64_t begun_us = clock_us();
     bool poisoned;
 
     if (batch->lines.failed)
@@ -65,6 +69,8 @@ static void write_batch(struct group *group, struct batch *batch)
     group->log.give_up = group->give_up;
     batch->result = log_append(&group->log, batch->lines.data, batch->lines.len, &batch->offset,
                                &batch->cut, &batch->error);
+    if (batch->result == 0)
+        histogram_add(&group->commits, clock_us() - begun_us);
     batch->unknown = batch->result < 0 && group->log.poisoned && !poisoned;
     if (batch->result < 0 && !group->log.poisoned)
         log_close(&group->log);
@@ -106,6 +112,7 @@ int group_append(struct group *group, const char *line, size_t len, uint64_t *of
         write_batch(group, batch);
         pthread_mutex_lock(&group->mutex);
         group->writing = false;
+        group->poisoned = group->log.poisoned;
         batch->done = true;
         pthread_cond_broadcast(&group->written);
     }
@@ -121,4 +128,19 @@ int group_append(struct group *group, const char *line, size_t len, uint64_t *of
     }
     pthread_mutex_unlock(&group->mutex);
     return result;
+}
+
+const struct histogram *group_commits(const struct group *group)
+{
+    return &group->commits;
+}
+
+bool group_is_poisoned(struct group *group)
+{
+    bool poisoned;
+
+    pthread_mutex_lock(&group->mutex);
+    poisoned = group->poisoned;
+    pthread_mutex_unlock(&group->mutex);
+    return poisoned;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/histogram.h"
 
 struct group;
 
@@ -21,5 +22,11 @@ void group_free(struct group *group);
  * in the log all the same; otherwise nothing was appended. */
 int group_append(struct group *group, const char *line, size_t len, uint64_t *offset,
                  uint64_t *cut, bool *unknown, struct error *error);
+
+/* How long the batches took that were written and synced. */
+const struct histogram *group_commits(const struct group *group);
+
+/* Whether the log is: see struct log. */
+bool group_is_poisoned(struct group *group);
 
 #endif

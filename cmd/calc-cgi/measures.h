@@ -1,0 +1,35 @@
+/* What logs and view say of each other, for /metrics: where the logs end, and how far handler and projector
+ * are. Found out when it is asked for, at a bounded cost. */
+#ifndef CALC_CGI_MEASURES_H
+#define CALC_CGI_MEASURES_H
+
+#include "api.h"
+#include "lag.h"
+
+/* A partition of the logs; files have one. */
+struct measured {
+    uint64_t end, ends[VIEW_LOGS]; /* of the commands, and of the outputs */
+    struct lag visible; /* commands whose outcome isn't in the view */
+    struct lag handled; /* commands without an outcome */
+    struct lag projected[VIEW_LOGS]; /* records of the outputs that aren't in the view */
+};
+
+struct measures {
+    bool counted; /* it is known how many commands there are */
+    uint64_t commands;
+    bool visible;    /* that is known, */
+    bool outputs; /* and what else the outputs tell */
+    int32_t count;
+    struct measured *partitions;
+};
+
+/* `txn` is a snapshot of the view from before: what it knows, the logs know, too. -1 if a log can't be read.
+ * To be released in any case. */
+int measure(struct api *api, struct view_txn *txn, struct measures *measures, struct error *error);
+void measures_release(struct measures *measures);
+
+/* For logs that are topics (measure_topics.c). */
+int measure_topics(struct api *api, struct view_txn *txn, struct measures *measures,
+                   struct error *error);
+
+#endif
