@@ -1,5 +1,7 @@
 #include "api.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +14,7 @@
 #include "tool/kafka_check.h"
 #include "tool/stop.h"
 
-enum { STREAMS = 1024 };
+enum { STREAMS = 1024, REQUEST_ID_TEXT = 64 };
 
 static int check_topic(const char *commands, int timeout_ms, struct error *error)
 {
@@ -165,11 +167,34 @@ static void answer(struct api *api, struct request *request, struct response *re
     }
 }
 
+/* The web server's id of a request, in its own log, too: nginx's $request_id, Apache's mod_unique_id. A header
+ * isn't asked for: a client could choose what stands in our log. */
+static void name_request(const struct request *request)
+{
+    const char *id = request_param(request, "REQUEST_ID");
+    char text[DIAG_ABOUT + 1];
+    size_t len;
+
+    if (!id)
+        id = request_param(request, "UNIQUE_ID");
+    if (!id)
+        return;
+    len = (size_t)snprintf(text, sizeof text, "request %.*s", REQUEST_ID_TEXT, id);
+    for (size_t i = 8; i < len; i++)
+        if (!isalnum((unsigned char)text[i]) && !strchr("-_.@+/=:", text[i]))
+            text[i] = '?';
+    diag_about(text);
+}
+
 void api_answer(struct api *api, struct request *request, struct response *response)
 {
-    int64_t begun_us = clock_us();
+    int64_t begun_us = clock_us(), took_us;
 
+    name_request(request);
     answer(api, request, response);
     request_drain(request);
-    meter_request(request, response->status, clock_us() - begun_us);
+    took_us = clock_us() - begun_us;
+    diag_debug("answered with %d after %lld us", response->status, (long long)took_us);
+    diag_about(NULL);
+    meter_request(request, response->status, took_us);
 }

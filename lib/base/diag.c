@@ -15,7 +15,10 @@
 
 enum { LINE_TEXT = 2048, FAULTS = 16, CALM_MS = 30000 };
 
+void (*diag_before)(void);
+
 static const char *name = "calc";
+static _Thread_local char about[DIAG_ABOUT + 3]; /* with ": ", or empty */
 static enum diag_level threshold = DIAG_WARN;
 static bool journal; /* that is what stderr is */
 
@@ -59,13 +62,20 @@ void diag_open(const char *program)
     diag_warn("LOG_LEVEL is error, warn, info or debug, not '%s'", wanted);
 }
 
+void diag_about(const char *text)
+{
+    *about = '\0';
+    if (text)
+        snprintf(about, sizeof about, "%.*s: ", DIAG_ABOUT, text);
+}
+
 /* The journal would take a text of several lines for several entries: there it is one. */
-static void put(enum diag_level level, const char *text)
+static void put(enum diag_level level, const char *of, const char *text)
 {
     static const char *const prefix[] = {"<3>", "<4>", "<6>", "<7>"};
     const char *begin = journal ? prefix[level] : "";
     char line[LINE_TEXT + 256];
-    size_t len = (size_t)snprintf(line, sizeof line, "%s%.64s: ", begin, name);
+    size_t len = (size_t)snprintf(line, sizeof line, "%s%.64s: %s", begin, name, of);
 
     for (; *text && len < sizeof line - 8; text++) {
         if (journal && *text == '\n') {
@@ -77,6 +87,8 @@ static void put(enum diag_level level, const char *text)
         }
     }
     line[len++] = '\n';
+    if (diag_before)
+        diag_before();
     if (write(STDERR_FILENO, line, len) < 0) {
         /* there is nowhere left to say it */
     }
@@ -91,7 +103,7 @@ static void recall(struct fault *fault)
     if (fault->more) {
         snprintf(text, sizeof text, "and %lu more like it, the last one: %s", fault->more,
                  fault->text);
-        put(fault->level, text);
+        put(fault->level, "", text);
     }
     *fault = (struct fault){0};
 }
@@ -169,6 +181,6 @@ void diag_write(enum diag_level level, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (!calm || !is_known(level, text))
-        put(level, text);
+        put(level, about, text);
     errno = saved;
 }

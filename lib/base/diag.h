@@ -17,6 +17,14 @@ void diag_calm(void);
  * when the program exits. */
 void diag_recall(void);
 
+/* What the calling thread is at from now on, at most DIAG_ABOUT characters of it: its lines begin with that,
+ * and are alike whatever it is. NULL: nothing in particular. */
+enum { DIAG_ABOUT = 80 };
+void diag_about(const char *text);
+
+/* Called before a line is written, to make room on a terminal; NULL at first. */
+extern void (*diag_before)(void);
+
 /* Writes the line in one write(2) if the level is on. Thread-safe. */
 void diag_write(enum diag_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
