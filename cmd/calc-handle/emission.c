@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 /* An outcome whose key and line are in the text, which may still move. */
 struct gathered {
     struct kafka_outcome outcome;
@@ -93,12 +95,15 @@ static void *send_batch(void *argument)
 {
     struct emission *emission = argument;
     struct emission_batch *batch = &emission->batches[!emission->gathering];
+    int64_t begun_us = clock_us();
 
     emission->result = kafka_processor_begin(emission->processor, &emission->error);
     if (emission->result == 0) {
         put_all(emission->processor, batch);
         emission->result = kafka_processor_commit(emission->processor, &emission->error);
     }
+    if (emission->result > 0)
+        histogram_add(&emission->commits, clock_us() - begun_us);
     clear(batch);
     return NULL;
 }

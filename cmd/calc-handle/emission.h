@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "base/buffer.h"
+#include "base/histogram.h"
 #include "stream/kafka_processor.h"
 
 /* What one transaction is made of. */
@@ -22,6 +23,7 @@ struct emission {
     int gathering; /* which of them is; the other one is on its way */
     pthread_t thread;
     bool sending;
+    struct histogram commits; /* how long the transactions took that were committed */
     int result; /* of the thread */
     struct error error;
 };

@@ -7,6 +7,7 @@
 #include "stream/stream.h"
 #include "tool/kafka_options.h"
 #include "tool/service.h"
+#include "tool/stats.h"
 #include "tool/stop.h"
 
 static const char help[] =
@@ -26,14 +27,15 @@ static const char help[] =
     "      --state DIR          logs: where the state is kept; EVENTS.state by default\n"
     "      --cache MIB          logs: how much memory the state may take; 1024 by default\n"
     "      --instance NAME      topics: this handler's name, which no other one has at the same\n"
-    "                           time; made of the host's name and the state's folder by default\n" KAFKA_OPTIONS_HELP
+    "                           time; made of the host's name and the state's folder by default\n"
+    STATS_OPTION_HELP KAFKA_OPTIONS_HELP
     "      --help, --version\n"
     "\n"
     "A stream is '-', or a file: PATH or file:PATH, or a topic: kafka:TOPIC, or kafka: for the\n"
     "default one. Output logs that hold outcomes from earlier go on where they end.\n"
     "See calc-handle(1), calc-formats(5), calc-kafka(7).\n";
 
-enum { OPTION_STATE = OPTION_FIRST, OPTION_CACHE, OPTION_INSTANCE };
+enum { OPTION_STATE = OPTION_FIRST, OPTION_CACHE, OPTION_INSTANCE, OPTION_STATS };
 
 static const size_t default_cache = (size_t)1 << 30;
 
@@ -57,6 +59,7 @@ static void parse_options(struct handle_options *handle, int argc, char **argv)
                                            {"state", required_argument, NULL, OPTION_STATE},
                                            {"cache", required_argument, NULL, OPTION_CACHE},
                                            {"instance", required_argument, NULL, OPTION_INSTANCE},
+                                           {"stats", required_argument, NULL, OPTION_STATS},
                                            OPTIONS_COMMON};
     struct options options;
     bool follow = false, until_end = false;
@@ -80,6 +83,8 @@ static void parse_options(struct handle_options *handle, int argc, char **argv)
             handle->cache = read_cache(optarg);
         else if (option == OPTION_INSTANCE)
             handle->instance = optarg;
+        else if (option == OPTION_STATS)
+            handle->stats = optarg;
         else
             kafka_option(option, optarg);
     }
@@ -131,6 +136,7 @@ int main(int argc, char **argv)
     struct error error = {0};
     int result;
 
+    stats_install();
     kafka_install();
     parse_options(&options, argc, argv);
     options.commands = kafka_stream(options.commands, KAFKA_COMMANDS, commands);

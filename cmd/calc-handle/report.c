@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "tool/service.h"
+#include "tool/stats.h"
 
 /* How far behind a partition is; UINT64_MAX: unknown. */
 static uint64_t behind(const struct partition *partition, const struct topics *topics)
@@ -55,4 +56,32 @@ void report(struct partition *partitions, const struct topics *topics, bool assi
     if (ready)
         service_ready();
     service_progress(&progress);
+}
+
+void report_stats(const struct partition *partitions, const struct topics *topics,
+                  int64_t timestamp, struct buffer *out)
+{
+    struct buffer lags = {0};
+    bool any = false;
+
+    buffer_append_text(out, ",\"positions\":{\"commands\":{");
+    for (int32_t i = 0; i < topics->count; i++) {
+        uint64_t left = partitions[i].ours ? behind(&partitions[i], topics) : UINT64_MAX;
+        if (!partitions[i].ours)
+            continue;
+        buffer_printf(out, "%s\"%d\":%llu", any ? "," : "", (int)i,
+                      (unsigned long long)partitions[i].position.next);
+        any = true;
+        if (left == UINT64_MAX)
+            continue;
+        buffer_printf(&lags, "%s\"%d\":{\"records\":%llu,\"seconds\":", lags.len ? "," : "", (int)i,
+                      (unsigned long long)left);
+        stats_age(&lags, left ? timestamp : TIMESTAMP_NONE);
+        buffer_append_text(&lags, "}");
+    }
+    buffer_append_text(out, "}},\"lag\":{\"commands\":{");
+    buffer_append(out, lags.data, lags.len);
+    buffer_append_text(out, "}}");
+    out->failed |= lags.failed;
+    buffer_release(&lags);
 }

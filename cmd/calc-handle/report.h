@@ -10,4 +10,9 @@
 void report(struct partition *partitions, const struct topics *topics, bool assigned,
             uint64_t commands);
 
+/* The members for a line of statistics: where our partitions are, and how far behind; `timestamp` is that of
+ * the last command. */
+void report_stats(const struct partition *partitions, const struct topics *topics,
+                  int64_t timestamp, struct buffer *out);
+
 #endif

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "handle.h"
 #include "keeper.h"
@@ -11,7 +12,9 @@
 #include "stream/stream.h"
 #include "tool/inputs.h"
 #include "tool/options.h"
+#include "tool/progress.h"
 #include "tool/service.h"
+#include "tool/stats.h"
 #include "tool/stop.h"
 
 enum {
@@ -31,6 +34,10 @@ struct handler {
     bool dry;     /* too much is held back: outcomes are only compared, until that is done */
     bool checked; /* it was done: nothing has to be held back any more */
     uint64_t records;
+    struct handle_counts counts; /* what was found in the outputs already isn't counted */
+    struct histogram commits;
+    int64_t timestamp; /* of the last command that has one */
+    struct progress progress; /* until then, on a terminal */
     uint64_t goal; /* where the input ended when we began: from there on we are caught up */
 };
 
@@ -121,13 +128,21 @@ static int handle(struct handler *handler, const struct line *record, struct err
     result = state_handle(&handler->state, position, record->data, record->len,
                           line_fault(record) != NULL,
                           &outcome, error);
-    if (result <= 0)
-        return result;
+    if (result < 0)
+        return -1;
+    if (result == 0) {
+        handle_count(&handler->counts, result, &outcome);
+        return 0;
+    }
     output = outcome.reason == REASON_NONE ? &handler->events : &handler->rejections;
     from = output_batch(output)->len;
     outcome_write(&outcome, output_batch(output));
     if (output_put(output, from, error) < 0)
         return -1;
+    if (output_batch(output)->len > from && !handler->dry)
+        handle_count(&handler->counts, result, &outcome);
+    if (outcome.timestamp != TIMESTAMP_NONE)
+        handler->timestamp = outcome.timestamp;
     if (handler->dry)
         output_batch(output)->len = 0;
     return 0;
@@ -169,16 +184,20 @@ static bool holds_back(struct handler *handler)
 static int commit(struct handler *handler, struct error *error)
 {
     bool keeps = handler->events.lock >= 0 || handler->rejections.lock >= 0;
+    int64_t begun_us;
 
     if ((!output_is_due(&handler->events) && !output_is_due(&handler->rejections)) ||
         holds_back(handler))
         return 0;
+    begun_us = clock_us();
     if (keeps && reader_sync(handler->input, error) < 0)
         return -1;
     if (keeper_before_append(&handler->keeper, error) < 0 ||
-        output_commit(&handler->events, error) < 0)
+        output_commit(&handler->events, error) < 0 ||
+        output_commit(&handler->rejections, error) < 0)
         return -1;
-    return output_commit(&handler->rejections, error);
+    histogram_add(&handler->commits, clock_us() - begun_us);
+    return 0;
 }
 
 /* A checkpoint never knows more than the outputs hold. */
@@ -220,12 +239,32 @@ static int settle(struct handler *handler, int got, struct error *error)
     return save(handler, ends, got == READ_PAUSE, error);
 }
 
+static void write_stats(void *context, struct buffer *out)
+{
+    const struct handler *handler = context;
+    uint64_t at = reader_offset(handler->input), end = reader_end(handler->input, 0);
+
+    handle_counts_write(&handler->counts, &handler->commits, out);
+    if (reader_partitions(handler->input) > 1)
+        return;
+    buffer_printf(out, ",\"positions\":{\"commands\":{\"0\":%llu}}", (unsigned long long)at);
+    if (end == UINT64_MAX)
+        return; /* a pipe */
+    buffer_printf(out, ",\"lag\":{\"commands\":{\"0\":{\"bytes\":%llu,\"seconds\":",
+                  (unsigned long long)(end > at ? end - at : 0));
+    stats_age(out, end > at ? handler->timestamp : TIMESTAMP_NONE);
+    buffer_append_text(out, "}}}");
+}
+
 /* Tells how far we are, once all that was there when we began is derived and written. */
 static void tell(struct handler *handler, int got)
 {
     uint64_t at = reader_offset(handler->input), end;
     char place[400];
 
+    if (got == READ_PAUSE)
+        progress_end(&handler->progress); /* from here on it is a matter of who writes commands */
+    stats_tick();
     service_alive();
     if (!handler->dry && !comparing(handler) && (got == READ_PAUSE || at >= handler->goal))
         service_ready();
@@ -242,15 +281,28 @@ static void tell(struct handler *handler, int got)
         .counted = "commands"});
 }
 
+/* Only where the outcomes don't go to the terminal, too. */
+static void begin_progress(struct handler *handler)
+{
+    uint64_t at = reader_offset(handler->input);
+
+    if (writer_is_log(handler->events.writer))
+        progress_begin(&handler->progress, "handling", "commands",
+                       handler->goal == UINT64_MAX || handler->goal < at ? 0 : handler->goal - at);
+}
+
 static int run(struct handler *handler, struct error *error)
 {
     struct line record;
 
+    begin_progress(handler);
     while (!stop_asked()) {
         int got = reader_next(handler->input, &record, error);
         if (got < 0 || (got == READ_RECORD && handle(handler, &record, error) < 0))
             return -1;
         handler->records += got == READ_RECORD;
+        if (got == READ_RECORD)
+            progress_add(&handler->progress, record.end - record.start, 1);
         if (got == READ_RECORD && !batch_is_full(handler) && !stop_asked() &&
             handler->records % LOOK_EVERY)
             continue;
@@ -291,13 +343,18 @@ int handle_streams(const struct handle_options *options, struct error *error)
     struct handler handler = {.commands = options->commands,
                               .events_name = options->events,
                               .rejections_name = options->rejections,
-                              .follow = options->follow};
+                              .follow = options->follow,
+                              .timestamp = TIMESTAMP_NONE};
     int result;
 
     handler.events.lock = handler.rejections.lock = handler.keeper.lock = -1;
     result = open_all(&handler, options, error);
-    if (result == 0)
+    if (result == 0) {
+        stats_open(options->stats, write_stats, &handler);
         result = run(&handler, error);
+        progress_end(&handler.progress);
+        stats_close();
+    }
     if (result == 0)
         result = mark(&handler, options, error);
     if (result == 0 && reader_torn(handler.input))

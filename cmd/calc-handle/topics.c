@@ -18,7 +18,9 @@
 #include "partitions.h"
 #include "report.h"
 #include "tool/kafka_check.h"
+#include "tool/progress.h"
 #include "tool/service.h"
+#include "tool/stats.h"
 #include "tool/stop.h"
 
 enum {
@@ -34,7 +36,11 @@ struct handler {
     struct emission emission;
     int batch;             /* the one at hand: its number modulo STATE_BATCHES */
     bool until_end, assigned;
+    struct progress progress; /* until we have caught up, on a terminal */
     uint64_t commands; /* that were handled */
+    struct handle_counts counts; /* of what is committed, */
+    struct handle_counts pending[STATE_BATCHES]; /* and of the batches that aren't yet */
+    int64_t timestamp; /* of the last command that has one */
     bool unknown; /* whether the last batch was committed */
     int lock;
     char state[PATH_MAX], instance[256];
@@ -167,8 +173,14 @@ static int handle(struct handler *handler, const struct kafka_command *command,
         return 0;
     result = state_handle(&partition->state, command->position, command->line.data,
                           command->line.len, line_fault(&command->line) != NULL, &outcome, error);
-    if (result <= 0)
-        return result;
+    if (result < 0)
+        return -1;
+    if (command->line.start >= partition->resume)
+        handle_count(&handler->pending[handler->batch], result, &outcome);
+    if (result == 0)
+        return 0;
+    if (outcome.timestamp != TIMESTAMP_NONE)
+        handler->timestamp = outcome.timestamp;
     line->len = 0;
     outcome_write(&outcome, line);
     if (line->failed)
@@ -186,11 +198,25 @@ static int handle(struct handler *handler, const struct kafka_command *command,
     return 0;
 }
 
+/* The batch is committed. */
+static void count_batch(struct handler *handler, int batch)
+{
+    struct handle_counts *counts = &handler->counts, *pending = &handler->pending[batch];
+
+    counts->commands += pending->commands;
+    counts->retries += pending->retries;
+    counts->events += pending->events;
+    for (int i = 0; i <= REASON_OUT_OF_RANGE; i++)
+        counts->rejections[i] += pending->rejections[i];
+    *pending = (struct handle_counts){0};
+}
+
 /* All is as before the batches that aren't committed; with `seek` the consumer is, too, which an abort
  * doesn't see to. */
 static int go_back(struct handler *handler, bool seek, struct error *error)
 {
     emission_clear(&handler->emission);
+    memset(handler->pending, 0, sizeof handler->pending);
     for (int32_t i = 0; i < handler->topics.count; i++) {
         struct partition *partition = &handler->partitions[i];
         if (partition->ours && partition_rollback(partition) && seek &&
@@ -212,6 +238,8 @@ static int settle(struct handler *handler, bool seek, struct error *error)
         return -1;
     for (int32_t i = 0; result > 0 && sending && i < handler->topics.count; i++)
         partition_keep(&handler->partitions[i], !handler->batch);
+    if (result > 0 && sending)
+        count_batch(handler, !handler->batch);
     return result;
 }
 
@@ -239,6 +267,8 @@ static int emit(struct handler *handler, struct error *error)
         return -1;
     for (int32_t i = 0; !any && i < handler->topics.count; i++)
         partition_keep(&handler->partitions[i], handler->batch);
+    if (!any)
+        count_batch(handler, handler->batch);
     handler->batch = !handler->batch;
     return 0;
 }
@@ -253,6 +283,7 @@ static int handle_batch(struct handler *handler, struct error *error)
     for (size_t i = 0; i < count; i++) {
         kafka_processor_record(processor, i, &command);
         handler->commands++;
+        progress_add(&handler->progress, 1, 1);
         if (handle(handler, &command, error) < 0)
             return -1;
     }
@@ -274,6 +305,25 @@ static int check_number(const struct topics *topics, int32_t number, struct erro
                      "added later split the histories of values; make new topics and "
                      "write the commands to them again",
                      topics->names[KAFKA_COMMANDS], (int)topics->count);
+}
+
+/* On a terminal: how much lies between us and the ends of our partitions. */
+static void begin_progress(struct handler *handler)
+{
+    uint64_t total = 0, low, high;
+    struct error unknown;
+
+    if (handler->progress.what || !isatty(STDERR_FILENO))
+        return;
+    for (int32_t i = 0; i < handler->topics.count; i++) {
+        const struct partition *partition = &handler->partitions[i];
+        if (partition->ours &&
+            kafka_cursor_bounds(handler->topics.cursor, handler->topics.names[KAFKA_COMMANDS], i,
+                                KAFKA_CHECK_MS, &low, &high, &unknown) == 0 &&
+            high > partition->position.next)
+            total += high - partition->position.next;
+    }
+    progress_begin(&handler->progress, "handling", "commands", total);
 }
 
 static int take_over(struct handler *handler, struct error *error)
@@ -300,6 +350,8 @@ static int take_over(struct handler *handler, struct error *error)
     if (result == 0)
         result = kafka_processor_start(topics->processor, from, error);
     handler->assigned = true;
+    if (result == 0)
+        begin_progress(handler);
     diag_info("%zu partitions are ours", count);
     free(committed);
     free(from);
@@ -399,24 +451,40 @@ static int run(struct handler *handler, struct error *error)
                                             : take_event(handler, event, error);
         if (result < 0 || save(handler, idle, error) < 0)
             return -1;
+        stats_tick();
         report(handler->partitions, &handler->topics, handler->assigned, handler->commands);
         if (result > 0 && event != PROCESSOR_RECORDS)
             break;
         if (event == PROCESSOR_RECORDS)
             busy_ms = clock_ms();
+        if (idle)
+            progress_end(&handler->progress);
     }
     service_stopping();
     return settle(handler, false, error) < 0 ? -1 : 0;
 }
 
+static void write_stats(void *context, struct buffer *out)
+{
+    const struct handler *handler = context;
+
+    handle_counts_write(&handler->counts, &handler->emission.commits, out);
+    report_stats(handler->partitions, &handler->topics, handler->timestamp, out);
+}
+
 int handle_topics(const struct handle_options *options, struct error *error)
 {
-    struct handler handler = {.until_end = !options->follow, .lock = -1};
+    struct handler handler = {
+        .until_end = !options->follow, .timestamp = TIMESTAMP_NONE, .lock = -1};
     struct error second;
     int result = open_all(&handler, options, error);
 
-    if (result == 0)
+    if (result == 0) {
+        stats_open(options->stats, write_stats, &handler);
         result = run(&handler, error);
+        progress_end(&handler.progress);
+        stats_close();
+    }
     if (handler.emission.sending) /* something else failed meanwhile */
         handler.unknown = emission_wait(&handler.emission, &second) < 0;
     if (result < 0 && stop_asked() && error->status == EX_TEMPFAIL && !handler.unknown)

@@ -8,6 +8,7 @@
 #include "tool/kafka_options.h"
 #include "tool/options.h"
 #include "tool/service.h"
+#include "tool/stats.h"
 #include "tool/stop.h"
 
 static const char help[] =
@@ -29,14 +30,15 @@ static const char help[] =
     "      --rebuild            fold the view anew from the beginning of its logs, beside the one in\n"
     "                           use, and switch when it has caught up; a projector may run meanwhile\n"
     "      --from PLACE         without a view: begin at a topic's 'beginning' or 'end', at an\n"
-    "                           OFFSET in each partition, or at @TIME\n" KAFKA_OPTIONS_HELP
+    "                           OFFSET in each partition, or at @TIME\n"
+    STATS_OPTION_HELP KAFKA_OPTIONS_HELP
     "      --help, --version\n"
     "\n"
     "A stream is '-', or a file: PATH or file:PATH, or a topic: kafka:TOPIC, or kafka: for the\n"
     "default one. A position is an offset, in a topic PARTITION:OFFSET.\n"
     "See calc-project(1), calc-formats(5), calc-kafka(7).\n";
 
-enum { OPTION_VIEW = OPTION_FIRST, OPTION_SKIP, OPTION_FROM, OPTION_REBUILD };
+enum { OPTION_VIEW = OPTION_FIRST, OPTION_SKIP, OPTION_FROM, OPTION_REBUILD, OPTION_STATS };
 
 static const char *const log_names[VIEW_LOGS] = {"events", "rejections"};
 static const enum kafka_role log_roles[VIEW_LOGS] = {KAFKA_EVENTS, KAFKA_REJECTIONS};
@@ -78,6 +80,7 @@ static void parse_options(struct projector *projector, int argc, char **argv)
                                            {"view", required_argument, NULL, OPTION_VIEW},
                                            {"skip", required_argument, NULL, OPTION_SKIP},
                                            {"rebuild", no_argument, NULL, OPTION_REBUILD},
+                                           {"stats", required_argument, NULL, OPTION_STATS},
                                            OPTIONS_COMMON};
     struct options options;
     int option;
@@ -102,6 +105,8 @@ static void parse_options(struct projector *projector, int argc, char **argv)
             parse_skip(projector, optarg);
         else if (option == OPTION_REBUILD)
             projector->rebuild = true;
+        else if (option == OPTION_STATS)
+            projector->stats = optarg;
         else
             kafka_option(option, optarg);
     }
@@ -206,15 +211,20 @@ int main(int argc, char **argv)
 {
     struct projector projector = {0};
     struct error error = {0};
-    int status = EXIT_OK;
+    int status = EXIT_OK, result;
 
+    stats_install();
     kafka_install();
     kafka_give_up = service_gives_up;
     fold_init(&projector.fold);
     parse_options(&projector, argc, argv);
     stop_install();
     service_open();
-    if (work(&projector, &error) < 0) {
+    stats_open(projector.stats, projector_write_stats, &projector);
+    result = work(&projector, &error);
+    progress_end(&projector.progress);
+    stats_close();
+    if (result < 0) {
         status = error.status;
         if (stop_asked() && status == EX_TEMPFAIL && !projector.rebuild)
             status = EXIT_OK; /* it waited for something */

@@ -2,11 +2,14 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "tool/inputs.h"
 #include "tool/kafka_check.h"
 #include "tool/service.h"
+#include "tool/stats.h"
 #include "tool/stop.h"
 
 /* A batch is what there is, up to so many records: while catching up, that each page of the view is
@@ -14,6 +17,8 @@
 enum { BATCH_RECORDS = 1 << 20, ALIVE_RECORDS = 4096, LONG_RECORDS = 16384 };
 
 static const enum kafka_role log_roles[VIEW_LOGS] = {KAFKA_EVENTS, KAFKA_REJECTIONS};
+
+static const char *const log_names[VIEW_LOGS] = {"events", "rejections"};
 
 /* --- the logs --- */
 
@@ -42,7 +47,7 @@ int projector_open_logs(struct projector *projector, struct error *error)
         struct source *source = &projector->sources[i];
         const char *name = projector->names[i];
         bool follow = projector_is_topic(name) ? !projector->end : projector->follow;
-        *source = (struct source){.log = (enum view_log)i};
+        *source = (struct source){.log = (enum view_log)i, .timestamp = TIMESTAMP_NONE};
         if (name && source_open(source, name, follow, projector->view, error) < 0)
             return -1;
         if (name && projector->from &&
@@ -104,6 +109,16 @@ static int apply(struct projector *projector, const struct source *source,
                                       error);
 }
 
+static void count(struct projector *projector, struct source *source,
+                  const struct outcome *outcome, bool duplicate)
+{
+    projector->duplicates += duplicate;
+    if (source->log == VIEW_REJECTIONS)
+        projector->rejections[outcome->reason]++;
+    if (outcome->timestamp != TIMESTAMP_NONE)
+        source->timestamp = outcome->timestamp;
+}
+
 /* Takes one record. On an error that is the record's, nothing of it was applied. */
 static int take(struct projector *projector, struct source *source, const struct line *record,
                 struct error *error)
@@ -123,6 +138,8 @@ static int take(struct projector *projector, struct source *source, const struct
         result = skip(projector, source, result < 0 ? NULL : &outcome, &reason);
     } else if (result == 0) {
         result = apply(projector, source, record, &outcome, &reason);
+        if (result >= 0)
+            count(projector, source, &outcome, result == 0 && projector->view);
     }
     if (result < 0) {
         reader_position(source->reader, record, position);
@@ -130,12 +147,16 @@ static int take(struct projector *projector, struct source *source, const struct
                          position, reason.text);
     }
     source_taken(source, record);
+    projector->taken[source->log]++;
+    progress_add(&projector->progress,
+                 reader_is_file(source->reader) ? record->end - record->start : 1, 1);
     return 0;
 }
 
 static int commit(struct projector *projector, struct error *error)
 {
     struct view_txn *txn = projector->txn;
+    int64_t begun_us = clock_us();
 
     if (!txn)
         return 0;
@@ -145,6 +166,7 @@ static int commit(struct projector *projector, struct error *error)
     projector->txn = NULL;
     if (view_commit(projector->view, txn, error) < 0)
         return -1;
+    histogram_add(&projector->commits, clock_us() - begun_us);
     for (int i = 0; i < VIEW_LOGS; i++)
         source_kept(&projector->sources[i]);
     return 0;
@@ -164,8 +186,10 @@ static int drain(struct projector *projector, struct source *source, struct erro
             break;
         if (take(projector, source, &record, error) < 0)
             return -1;
-        if (++projector->records % ALIVE_RECORDS == 0)
+        if (++projector->records % ALIVE_RECORDS == 0) {
             service_alive();
+            stats_tick();
+        }
     }
     source->ended = result == READ_END;
     return result < 0 ? -1 : result == READ_RECORD;
@@ -191,6 +215,7 @@ static void tell(const struct projector *projector)
     size_t len = 0;
 
     service_alive();
+    stats_tick();
     if (!service_is_due())
         return;
     for (int i = 0; i < VIEW_LOGS && len < sizeof place - 1; i++) {
@@ -206,6 +231,51 @@ static void tell(const struct projector *projector)
     }
     progress.place = place;
     service_progress(&progress);
+}
+
+void projector_write_stats(void *context, struct buffer *out)
+{
+    const struct projector *projector = context;
+    const uint64_t *taken = projector->taken;
+    bool any = false;
+
+    buffer_printf(out, ",\"records_in\":{\"events\":%llu,\"rejections\":%llu}",
+                  (unsigned long long)taken[VIEW_EVENTS],
+                  (unsigned long long)taken[VIEW_REJECTIONS]);
+    stats_number(out, "duplicates", projector->duplicates);
+    stats_reasons(out, projector->rejections);
+    stats_histogram(out, "commit_duration_seconds", &projector->commits);
+    buffer_append_text(out, ",\"positions\":{");
+    for (int i = 0; i < VIEW_LOGS; i++)
+        if (projector->sources[i].reader) {
+            buffer_printf(out, "%s\"%s\":", any ? "," : "", log_names[i]);
+            source_write_positions(&projector->sources[i], out);
+            any = true;
+        }
+    buffer_append_text(out, "},\"lag\":{");
+    any = false;
+    for (int i = 0; i < VIEW_LOGS; i++)
+        if (projector->sources[i].reader) {
+            buffer_printf(out, "%s\"%s\":", any ? "," : "", log_names[i]);
+            source_write_lags(&projector->sources[i], out);
+            any = true;
+        }
+    buffer_append_text(out, "}");
+}
+
+/* On a terminal: how long it will take until everything is there that the logs have now. */
+static void begin_progress(struct projector *projector)
+{
+    uint64_t total = 0;
+
+    if (projector->caught_up || projector->progress.what || !isatty(STDERR_FILENO) ||
+        (!projector->view && isatty(STDOUT_FILENO)))
+        return;
+    for (int i = 0; i < VIEW_LOGS; i++)
+        if (projector->sources[i].reader)
+            total += source_left(&projector->sources[i]);
+    progress_begin(&projector->progress, projector->rebuild ? "rebuilding" : "catching up",
+                   "records", total);
 }
 
 int projector_greet(struct projector *projector, struct error *error)
@@ -232,6 +302,7 @@ int projector_step(struct projector *projector, bool *more, bool *ended, struct 
 {
     uint64_t before = projector->records;
 
+    begin_progress(projector);
     *more = false;
     *ended = true;
     for (int i = 0; i < VIEW_LOGS; i++) {
@@ -246,6 +317,10 @@ int projector_step(struct projector *projector, bool *more, bool *ended, struct 
         service_takes_long();
     if (commit(projector, error) < 0)
         return -1;
+    if (!*more) {
+        progress_end(&projector->progress);
+        projector->caught_up = true;
+    }
     tell(projector);
     return 0;
 }

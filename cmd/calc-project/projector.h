@@ -4,7 +4,9 @@
 
 #include "fold.h"
 #include "source.h"
+#include "base/histogram.h"
 #include "stream/kafka.h"
+#include "tool/progress.h"
 
 enum { PROJECTOR_SKIPS = 64 };
 
@@ -26,7 +28,13 @@ struct projector {
     struct view *view; /* NULL: fold in memory */
     struct view_txn *txn;
     struct fold fold;
-    uint64_t records; /* that were taken */
+    uint64_t records; /* that were taken, */
+    uint64_t taken[VIEW_LOGS], duplicates;
+    uint64_t rejections[REASON_OUT_OF_RANGE + 1]; /* by reason */
+    struct histogram commits;
+    const char *stats; /* a file; NULL: none */
+    struct progress progress; /* until it has caught up for the first time */
+    bool caught_up;
     bool marked, greeted; /* see projector_greet() */
 };
 
@@ -45,6 +53,9 @@ int projector_step(struct projector *projector, bool *more, bool *ended, struct 
 /* After a step: tells who started us that we are ready, once the view has all that the logs held when it
  * was called first. */
 int projector_greet(struct projector *projector, struct error *error);
+
+/* The members of a line of statistics; the context is the projector. */
+void projector_write_stats(void *context, struct buffer *out);
 
 /* Waits until a log may have more, or a stop is asked for; a second at most. */
 void projector_wait(const struct projector *projector);

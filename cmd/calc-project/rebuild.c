@@ -135,7 +135,7 @@ static int open_logs(struct projector *projector, struct error *error)
         const char *name = projector->names[i];
         if (name && (reader_is_file(source->reader) || projector_is_topic(name))) {
             source_close(source);
-            *source = (struct source){.log = (enum view_log)i};
+            *source = (struct source){.log = (enum view_log)i, .timestamp = TIMESTAMP_NONE};
             if (source_open(source, name, true, projector->view, error) < 0)
                 return -1;
         }

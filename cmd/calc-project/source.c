@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "calc/message.h"
+#include "tool/stats.h"
 
 static void digest(const char *record, size_t len, struct id *id)
 {
@@ -175,6 +176,58 @@ size_t source_place(const struct source *source, char *text, size_t room, uint64
             *behind += end > next ? end - next : 0;
     }
     return len < room ? len : room - 1;
+}
+
+/* How far a partition is behind; UINT64_MAX: unknown. */
+static uint64_t left_of(const struct source *source, int32_t number)
+{
+    uint64_t next = source->partitions[number].position.next;
+    uint64_t end = reader_is_file(source->reader) ? reader_end(source->reader, number)
+                                                  : reader_known_end(source->reader, number);
+
+    if (reader_ended(source->reader, number) && !reader_is_file(source->reader))
+        return 0;
+    return end == UINT64_MAX ? end : end > next ? end - next : 0;
+}
+
+void source_write_positions(const struct source *source, struct buffer *out)
+{
+    buffer_append_text(out, "{");
+    for (int32_t i = 0; i < source->count; i++)
+        buffer_printf(out, "%s\"%d\":%llu", i ? "," : "", (int)i,
+                      (unsigned long long)source->partitions[i].position.next);
+    buffer_append_text(out, "}");
+}
+
+void source_write_lags(const struct source *source, struct buffer *out)
+{
+    const char *unit = reader_is_file(source->reader) ? "bytes" : "records";
+    bool any = false;
+
+    buffer_append_text(out, "{");
+    for (int32_t i = 0; i < source->count; i++) {
+        uint64_t left = left_of(source, i);
+        if (left == UINT64_MAX)
+            continue;
+        buffer_printf(out, "%s\"%d\":{\"%s\":%llu,\"seconds\":", any ? "," : "", (int)i, unit,
+                      (unsigned long long)left);
+        stats_age(out, left ? source->timestamp : TIMESTAMP_NONE);
+        buffer_append_text(out, "}");
+        any = true;
+    }
+    buffer_append_text(out, "}");
+}
+
+uint64_t source_left(const struct source *source)
+{
+    uint64_t sum = 0;
+
+    for (int32_t i = 0; i < source->count; i++) {
+        uint64_t end = reader_end(source->reader, i), next = source->partitions[i].position.next;
+        if (end != UINT64_MAX && end > next)
+            sum += end - next;
+    }
+    return sum;
 }
 
 void source_taken(struct source *source, const struct line *record)

@@ -24,6 +24,7 @@ struct source {
     int32_t unchecked; /* partitions that may be another log's */
     bool counted;      /* the view knows how many there are */
     bool ended;
+    int64_t timestamp; /* of the last record taken that has one */
     bool quiet; /* nobody is told how far it is */
     bool marked_end;
 };
@@ -42,6 +43,13 @@ int source_next(struct source *source, struct line *record, struct error *error)
 /* For people: appends where each partition is, and adds how much is behind; UINT64_MAX: unknown. Returns
  * the length of the text. */
 size_t source_place(const struct source *source, char *text, size_t room, uint64_t *behind);
+
+/* For statistics: an object with the position of each partition, and one with how far each is behind. */
+void source_write_positions(const struct source *source, struct buffer *out);
+void source_write_lags(const struct source *source, struct buffer *out);
+
+/* How much there is behind the positions, in bytes or records; 0 if that isn't known. */
+uint64_t source_left(const struct source *source);
 
 /* Says that a record was taken. */
 void source_taken(struct source *source, const struct line *record);

@@ -9,6 +9,7 @@
 #include "submit.h"
 #include "tool/kafka_options.h"
 #include "tool/options.h"
+#include "tool/stats.h"
 #include "tool/stop.h"
 
 static const char help[] =
@@ -32,7 +33,7 @@ static const char help[] =
     "      --id UUID             the command's id (a retry has the same); a new one by default\n"
     "      --expected-version N  only if the value is at this version; 0: must not exist\n"
     "      --actor NAME          who asks\n"
-    KAFKA_OPTIONS_HELP
+    STATS_OPTION_HELP KAFKA_OPTIONS_HELP
     "      --help, --version\n"
     "\n"
     "Inputs: {\"value\":7}, {\"value_id\":\"...\",\"operation\":\"ADD\",\"value\":3}, or whole commands.\n"
@@ -44,7 +45,8 @@ enum {
     OPTION_ID,
     OPTION_EXPECTED_VERSION,
     OPTION_ACTOR,
-    OPTION_FROM
+    OPTION_FROM,
+    OPTION_STATS
 };
 
 /* --- the command line --- */
@@ -121,6 +123,7 @@ static void parse_options(struct submitter *submitter, int argc, char **argv)
         {"id", required_argument, NULL, OPTION_ID},
         {"expected-version", required_argument, NULL, OPTION_EXPECTED_VERSION},
         {"actor", required_argument, NULL, OPTION_ACTOR},
+        {"stats", required_argument, NULL, OPTION_STATS},
         OPTIONS_COMMON};
     struct options options;
     const char *only_one_shot = NULL;
@@ -144,6 +147,9 @@ static void parse_options(struct submitter *submitter, int argc, char **argv)
             break;
         case OPTION_FROM:
             submitter->from = optarg;
+            break;
+        case OPTION_STATS:
+            submitter->stats = optarg;
             break;
         case OPTION_WAIT:
             submitter->waits = true;
@@ -204,6 +210,7 @@ int main(int argc, char **argv)
     struct error error = {0};
     int status = EXIT_OK;
 
+    stats_install();
     kafka_install();
     parse_options(&submitter, argc, argv);
     check_options(&submitter);

@@ -1,19 +1,22 @@
 #include "submit.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
 #include "input.h"
 #include "tool/inputs.h"
 #include "tool/kafka_check.h"
+#include "tool/stats.h"
 #include "tool/stop.h"
 #include "tool/wait.h"
 
 enum {
     BATCH_BYTES = 1 << 20,
     TOPIC_BATCH_BYTES = 1 << 24, /* sent while it fills: only the wait for its end counts */
-    PIPE_BATCH_BYTES = 1 << 16
+    PIPE_BATCH_BYTES = 1 << 16,
+    LOOK_EVERY = 4096 /* records after which statistics may be due */
 };
 
 /* Where a command came from: a line, counted from 1 (0: the command line), or an offset of a topic's
@@ -103,6 +106,7 @@ static int take_line(struct submitter *submitter, const struct line *line, struc
     place_write(submitter, &place, text);
     diag_error("%.*s: %s", (int)strlen(text) - 2, text, reason.text);
     submitter->bad = true;
+    submitter->refused++;
     return 0;
 }
 
@@ -124,6 +128,7 @@ static void acknowledge(struct submitter *submitter, const struct pending *pendi
     buffer_append_text(out, position);
     buffer_append_text(out, "\"}\n");
     submitter->appended = true;
+    submitter->acknowledged++;
 }
 
 /* Acknowledges what is durable, in order. */
@@ -207,7 +212,14 @@ static int commit(struct submitter *submitter, struct error *error)
     uint64_t base = 0, cut = 0;
     int64_t deadline_ms;
     struct error acknowledging;
+    bool any = writer_batch(submitter->output)->len > 0;
+    int64_t begun_us = clock_us();
     int result = writer_commit(submitter->output, &base, &cut, error);
+
+    if (result == 0 && any)
+        histogram_add(&submitter->commits, clock_us() - begun_us);
+    if (result == 0 && !writer_is_log(submitter->output))
+        submitter->acknowledged = submitter->read - submitter->refused;
 
     if (cut)
         diag_warn("cut off a torn tail of %llu bytes that a crash left before %llu",
@@ -244,6 +256,11 @@ static int take(struct submitter *submitter, struct error *error)
     struct line line;
     int got = reader_next(submitter->input, &line, error);
 
+    if (got == READ_RECORD) {
+        submitter->read++;
+        progress_add(&submitter->progress,
+                     submitter->input_kind == STREAM_KAFKA ? 1 : line.end - line.start, 1);
+    }
     return got == READ_RECORD && take_line(submitter, &line, error) < 0 ? -1 : got;
 }
 
@@ -258,15 +275,49 @@ static int end_batch(struct submitter *submitter, struct error *error)
     return -1;
 }
 
+static void write_stats(void *context, struct buffer *out)
+{
+    const struct submitter *submitter = context;
+
+    buffer_printf(out, ",\"records_in\":{\"inputs\":%llu},\"records_out\":{\"commands\":%llu}",
+                  (unsigned long long)submitter->read, (unsigned long long)submitter->acknowledged);
+    stats_number(out, "refused", submitter->refused);
+    stats_histogram(out, "commit_duration_seconds", &submitter->commits);
+    if (submitter->input && submitter->input_kind != STREAM_KAFKA)
+        buffer_printf(out, ",\"positions\":{\"inputs\":{\"0\":%llu}}",
+                      (unsigned long long)reader_offset(submitter->input));
+}
+
+/* Where nothing of the data is on the terminal, neither what comes nor what is printed. */
+static void begin_progress(struct submitter *submitter)
+{
+    const struct reader *input = submitter->input;
+    uint64_t end = 0, at = 0;
+
+    if (submitter->follow || !isatty(STDERR_FILENO) || isatty(STDOUT_FILENO) ||
+        isatty(reader_fd(input)))
+        return;
+    for (int32_t i = 0; submitter->input_kind == STREAM_KAFKA && i < reader_partitions(input); i++)
+        end += reader_end(input, i);
+    if (reader_is_file(input)) {
+        end = reader_end(input, 0);
+        at = reader_offset(input);
+    }
+    progress_begin(&submitter->progress, "submitting", "inputs", end > at ? end - at : 0);
+}
+
 static int submit_lines(struct submitter *submitter, struct error *error)
 {
     if (reader_open(submitter->input_name, submitter->follow, &submitter->input, error) < 0 ||
         (submitter->from && reader_start_from(submitter->input, submitter->from, error) < 0))
         return -1;
+    begin_progress(submitter);
     for (;;) {
         int got = take(submitter, error);
         if (got < 0)
             return end_batch(submitter, error);
+        if (submitter->read % LOOK_EVERY == 0 || got != READ_RECORD)
+            stats_tick();
         if (!stop_asked() && (got == READ_INTERRUPTED || (got == READ_RECORD && !is_full(submitter))))
             continue;
         if (commit(submitter, error) < 0)
@@ -292,7 +343,7 @@ static int check_topic(const struct submitter *submitter, struct error *error)
     return kafka_check(streams, 1u << KAFKA_COMMANDS, KAFKA_CHECK_MS, error);
 }
 
-int submit(struct submitter *submitter, struct error *error)
+static int work(struct submitter *submitter, struct error *error)
 {
     if (writer_open(submitter->output_name, &submitter->output, error) < 0 ||
         check_topic(submitter, error) < 0 ||
@@ -305,6 +356,17 @@ int submit(struct submitter *submitter, struct error *error)
     if (add(submitter, &submitter->command, NULL, error) < 0)
         return end_batch(submitter, error);
     return commit(submitter, error);
+}
+
+int submit(struct submitter *submitter, struct error *error)
+{
+    int result;
+
+    stats_open(submitter->stats, write_stats, submitter);
+    result = work(submitter, error);
+    progress_end(&submitter->progress);
+    stats_close();
+    return result;
 }
 
 void submit_release(struct submitter *submitter)

@@ -2,10 +2,12 @@
 #ifndef CALC_SUBMIT_SUBMIT_H
 #define CALC_SUBMIT_SUBMIT_H
 
+#include "base/histogram.h"
 #include "calc/command.h"
 #include "store/view.h"
 #include "stream/kafka.h"
 #include "stream/stream.h"
+#include "tool/progress.h"
 
 /* What the command line says, and where it has come to. Zeroed but for that. */
 struct submitter {
@@ -20,6 +22,10 @@ struct submitter {
     struct buffer pending; /* of struct pending; logs only */
     size_t ended;          /* of them, which the writer took */
     struct view *view;
+    const char *stats; /* a file; NULL: none */
+    uint64_t read, refused, acknowledged; /* lines or records of the input, and commands */
+    struct histogram commits;
+    struct progress progress;
     bool appended; /* something was, in this run */
     bool bad, rejected, undecided;
 };

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "tool/options.h"
+#include "tool/stats.h"
 #include "tool/stop.h"
 #include "watch.h"
 
@@ -21,12 +22,13 @@ static const char help[] =
     "  -e, --exit                end when everything that is there was printed\n"
     "      --command COMMAND_ID  only what becomes of this command on the value, then end\n"
     "      --wait SECONDS        how long to wait for that; for ever by default\n"
+    STATS_OPTION_HELP
     "      --help, --version\n"
     "\n"
     "Exit status: 0; 1 if the command was rejected; 69 if it isn't decided in time. See\n"
     "calc-watch(1).\n";
 
-enum { OPTION_VIEW = OPTION_FIRST, OPTION_FROM, OPTION_COMMAND, OPTION_WAIT };
+enum { OPTION_VIEW = OPTION_FIRST, OPTION_FROM, OPTION_COMMAND, OPTION_WAIT, OPTION_STATS };
 
 /* What is asked for besides. */
 struct asked {
@@ -44,6 +46,7 @@ static void parse_options(struct watch *watch, struct asked *asked, int argc, ch
                                            {"exit", no_argument, NULL, 'e'},
                                            {"command", required_argument, NULL, OPTION_COMMAND},
                                            {"wait", required_argument, NULL, OPTION_WAIT},
+                                           {"stats", required_argument, NULL, OPTION_STATS},
                                            OPTIONS_COMMON};
     int option;
 
@@ -58,6 +61,8 @@ static void parse_options(struct watch *watch, struct asked *asked, int argc, ch
             watch->ends = true;
         } else if (option == OPTION_COMMAND) {
             asked->command_text = optarg;
+        } else if (option == OPTION_STATS) {
+            watch->stats = optarg;
         } else if (option == OPTION_WAIT) {
             asked->waits = true;
             asked->wait_ms = options_seconds("--wait", optarg);
@@ -129,13 +134,17 @@ int main(int argc, char **argv)
     struct watch watch = {.waiter.fd = -1};
     struct asked asked = {0};
     struct error error;
-    int status = EXIT_OK;
+    int status = EXIT_OK, result;
 
+    stats_install();
     parse_options(&watch, &asked, argc, argv);
     check_options(&watch, &asked);
     if (!asked.command_text)
         stop_install();
-    if (run(&watch, &asked, &status, &error) < 0) {
+    stats_open(watch.stats, watch_write_stats, &watch);
+    result = run(&watch, &asked, &status, &error);
+    stats_close();
+    if (result < 0) {
         diag_error("%s", error.text);
         status = error.status;
     }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "tool/stats.h"
 #include "tool/stop.h"
 
 /* How much is put into the output, or looked through, in one snapshot. */
@@ -52,7 +53,11 @@ static int flush(struct watch *watch, struct error *error)
 
     while (done < watch->out.len) {
         bool in_line = done && watch->out.data[done - 1] != '\n';
-        if (poll(wait, 2, -1) > 0 && !wait[0].revents && !in_line)
+        int ready = poll(wait, 2, -1);
+        stats_tick();
+        if (ready < 0)
+            continue; /* a signal, and not what is waited for */
+        if (!wait[0].revents && !in_line)
             break;
         if (!wait[0].revents)
             continue;
@@ -111,8 +116,13 @@ static int take(struct watch *watch, struct view_txn *txn, struct error *error)
         result = view_cursor_next(txn, &watch->cursor, &record, error);
         if (result <= 0)
             break;
-        if (asks_for(watch, &record) && put_line(watch, &record, error) < 0)
+        if (!asks_for(watch, &record)) {
+            watch->passed++;
+            continue;
+        }
+        if (put_line(watch, &record, error) < 0)
             return -1;
+        watch->told[record.log]++;
     }
     return result;
 }
@@ -181,6 +191,7 @@ int watch_follow(struct watch *watch, struct error *error)
         int result = look(watch, error);
         if (result < 0 || flush(watch, error) < 0)
             return -1;
+        stats_tick();
         if (result == 0 && watch->ends)
             break;
         if (result == 0 && !stop_asked())
@@ -231,6 +242,22 @@ int watch_outcome(struct watch *watch, const struct id *value_id, const struct i
             return flush(watch, error) < 0 ? -1 : 1;
         if (result < 0 || left_ms <= 0)
             return result;
+        stats_tick();
         wait_for_change(watch, left_ms);
     }
+}
+
+void watch_write_stats(void *context, struct buffer *out)
+{
+    struct watch *watch = context;
+
+    buffer_printf(out, ",\"records_out\":{\"events\":%llu,\"rejections\":%llu}",
+                  (unsigned long long)watch->told[VIEW_EVENTS],
+                  (unsigned long long)watch->told[VIEW_REJECTIONS]);
+    stats_number(out, "passed_over", watch->passed);
+    if (!watch->placed)
+        return;
+    buffer_append_text(out, ",\"cursor\":\"");
+    view_cursor_write(&watch->cursor, out);
+    buffer_append_text(out, "\"");
 }

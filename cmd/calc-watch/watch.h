@@ -17,7 +17,14 @@ struct watch {
     bool begun;  /* the cursor stands where it was asked for */
     bool placed; /* and in the view that is open */
     struct buffer out;
+
+    const char *stats;       /* a file; NULL: none */
+    uint64_t told[VIEW_LOGS]; /* records that were printed */
+    uint64_t passed;          /* and those that weren't asked for */
 };
+
+/* The members of a line of statistics; the context is the watch. */
+void watch_write_stats(void *context, struct buffer *out);
 
 /* Takes the arguments; `from` is read. EX_DATAERR if it is no cursor. The rest is zeroed before. */
 int watch_open(struct watch *watch, struct error *error);

@@ -12,8 +12,14 @@ static int pipe_fill(struct reader *reader, struct error *error)
     char *at = lines_room(&reader->lines, &room);
     ssize_t got;
 
-    if (poll(&input, 1, 0) == 0)
+    switch (poll(&input, 1, 0)) {
+    case 0:
         return READ_PAUSE;
+    case -1:
+        return READ_INTERRUPTED; /* a read might wait now for what never comes */
+    default:
+        break;
+    }
     got = read(reader->fd, at, room);
     if (got < 0 && errno == EAGAIN)
         return READ_PAUSE;

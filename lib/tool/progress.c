@@ -4,18 +4,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/diag.h"
 
 enum { FIRST_MS = 1000, AGAIN_MS = 200, LOOK_COUNT = 1024, LINE_TEXT = 160 };
 
-void progress_begin(struct progress *progress, const char *what, const char *units, uint64_t total)
-{
-    *progress = (struct progress){.what = what,
-                                  .units = units,
-                                  .total = total,
-                                  .begun_ms = clock_ms(),
-                                  .enabled = isatty(STDERR_FILENO) == 1};
-    progress->said_ms = progress->begun_ms + FIRST_MS - AGAIN_MS;
-}
+static struct progress *current; /* what a diagnostic wipes out */
 
 static void put(const char *line, int len)
 {
@@ -26,13 +19,33 @@ static void put(const char *line, int len)
     }
 }
 
+static void wipe(void)
+{
+    if (current && current->shown)
+        put("\r\033[K", 4);
+    if (current)
+        current->shown = false;
+}
+
+void progress_begin(struct progress *progress, const char *what, const char *units, uint64_t total)
+{
+    *progress = (struct progress){.what = what,
+                                  .units = units,
+                                  .total = total,
+                                  .begun_ms = clock_ms(),
+                                  .enabled = isatty(STDERR_FILENO) == 1};
+    progress->said_ms = progress->begun_ms + FIRST_MS - AGAIN_MS;
+    current = progress;
+    diag_before = wipe;
+}
+
 /* "\r\033[K" goes to the beginning of the line and clears it (ECMA-48). */
 static void show(struct progress *progress, int64_t now)
 {
     double seconds = (double)(now - progress->begun_ms) / 1000;
     char line[LINE_TEXT], left[48] = "";
 
-    if (progress->total && progress->done)
+    if (progress->done && progress->done <= progress->total)
         snprintf(left, sizeof left, ", %.0f%%, %.0f s left",
                  100.0 * (double)progress->done / (double)progress->total,
                  seconds * (double)(progress->total - progress->done) / (double)progress->done);
@@ -58,6 +71,8 @@ void progress_add(struct progress *progress, uint64_t done, uint64_t count)
 {
     uint64_t before = progress->count / LOOK_COUNT;
 
+    if (!progress->enabled)
+        return;
     progress->done += done;
     progress->count += count;
     if (progress->count / LOOK_COUNT != before)
@@ -66,7 +81,8 @@ void progress_add(struct progress *progress, uint64_t done, uint64_t count)
 
 void progress_end(struct progress *progress)
 {
-    if (progress->shown)
-        put("\r\033[K", 4);
-    progress->shown = false;
+    if (!progress->enabled)
+        return;
+    wipe();
+    progress->enabled = false;
 }

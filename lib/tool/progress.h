@@ -15,7 +15,8 @@ struct progress {
     bool shown;   /* there is a line to be wiped out */
 };
 
-/* Nothing is ever shown where stderr is no terminal, or before a second has gone by. */
+/* Nothing is ever shown where stderr is no terminal, or before a second has gone by; a diagnostic takes the
+ * line's place. Zeroed there is none, and the others do nothing. One at a time in a process. */
 void progress_begin(struct progress *progress, const char *what, const char *units, uint64_t total);
 
 /* Adds so much of the total, and so many units. Cheap. */
@@ -24,7 +25,7 @@ void progress_add(struct progress *progress, uint64_t done, uint64_t count);
 /* Shows the line again, if it is time: for work that can't be measured. */
 void progress_tick(struct progress *progress);
 
-/* Wipes the line out, before something else is said. */
+/* Wipes the line out. No more is shown until it is begun again. */
 void progress_end(struct progress *progress);
 
 #endif

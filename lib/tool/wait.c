@@ -1,6 +1,7 @@
 #include "tool/wait.h"
 
 #include "base/clock.h"
+#include "tool/stats.h"
 
 static int look(const char *folder, struct view **view, const struct id *value_id,
                 const struct id *command_id, struct outcome *outcome, struct error *error)
@@ -32,6 +33,7 @@ int wait_for_outcome(const char *folder, struct view **view, const struct id *va
         result = look(folder, view, value_id, command_id, outcome, error);
         if (result != 0 || left <= 0)
             break;
+        stats_tick();
         view_wait(&waiter, left);
     }
     view_waiter_close(&waiter);
