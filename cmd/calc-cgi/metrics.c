@@ -157,7 +157,7 @@ static int put_offsets(struct view_txn *txn, struct buffer *out, struct error *e
     for (int log = 0; log < VIEW_LOGS; log++) {
         if (view_get_partitions(txn, (enum view_log)log, &count, error) < 0)
             return -1;
-        for (int32_t i = 0; i < count; i++) {
+        for (int32_t i = 0; i < count || i == 0; i++) { /* a log that wasn't read yet is at 0 */
             if (view_get_position(txn, (enum view_log)log, i, &position, error) < 0)
                 return -1;
             buffer_printf(out,

@@ -72,17 +72,18 @@ static void say(void)
     }
 }
 
-/* What is no regular file, as a pipe or a terminal, isn't replaced. */
+/* What is no regular file, as a pipe, a terminal, or a symbolic link like /dev/stderr, isn't replaced: a line
+ * is added to it. */
 static int put_file(const char *path, const struct buffer *line)
 {
     char fresh[4096];
     struct stat status;
-    bool replace = stat(path, &status) < 0 || S_ISREG(status.st_mode);
+    bool replace = lstat(path, &status) < 0 || S_ISREG(status.st_mode);
     int fd, result;
 
     if (line->failed || snprintf(fresh, sizeof fresh, "%s.new", path) >= (int)sizeof fresh)
         return -1;
-    fd = open(replace ? fresh : path, O_WRONLY | O_CLOEXEC | (replace ? O_CREAT | O_TRUNC : 0), 0666);
+    fd = open(replace ? fresh : path, O_WRONLY | O_CLOEXEC | (replace ? O_CREAT | O_TRUNC : O_APPEND), 0666);
     if (fd < 0)
         return -1;
     result = write(fd, line->data, line->len) == (ssize_t)line->len ? 0 : -1;
