@@ -1,5 +1,5 @@
 /* What a filter has done and where it is, as a line of JSON: on stderr when SIGUSR1 comes, and in a file.
- * The names are those of calc-cgi's /metrics, see calc-overview(7). */
+ * The names are those of calc-cgi's /metrics, see calc-metrics(7). */
 #ifndef TOOL_STATS_H
 #define TOOL_STATS_H
 
