@@ -266,3 +266,58 @@ under_way() {
     [ "$(send POST '/values?-F+/etc/passwd' '{"value": 2}')" = 202 ]
     [ "$(send POST '/values?-X+bootstrap.servers%3D127.0.0.1:1' '{"value": 2}')" = 202 ]
 }
+
+# scrape: by plain CGI, to ./samples.
+scrape() {
+    REQUEST_METHOD=GET REQUEST_URI=/metrics SCRIPT_NAME='' calc-cgi </dev/null >answer 2>>log
+    sed '1,/^\r*$/d' answer | "$root/tests/metrics/python" "$root/tests/metrics/scrape.py" >samples
+}
+
+# sum NAME[{LABEL...}]: of all samples whose names begin so.
+sum() {
+    awk -v name="$1" 'index($1, name) == 1 { sum += $2; any = 1 } END { if (any) printf "%.0f\n", sum; else print "none" }' samples
+}
+
+# sum_is NAME NUMBER...: after a new scrape
+sum_is() {
+    scrape
+    while [ $# -gt 0 ]; do
+        [ "$(sum "$1")" = "$2" ] || return 1
+        shift 2
+    done
+}
+
+@test "metrics and statistics agree with the topics to the record" {
+    "$root/tests/metrics/python" -c "import prometheus_client" || skip "no prometheus-client from PyPI"
+    unknown=0198c0de-0000-7000-8000-00000000000f
+    {
+        seq 300 | sed 's/.*/{"value":&}/'
+        seq 7 | sed 's/.*/{"value_id":"'"$unknown"'","operation":"ADD","value":&}/'
+    } | calc-submit -o kafka: >/dev/null
+    calc-handle -e -i kafka: -o kafka: -r kafka: --state state --stats stats
+    [ "$(jq -c '[.records_in.commands, .records_out.events, .rejections.unknown_value]' stats)" = \
+        '[307,300,7]' ]
+    [ "$(jq '[.positions.commands[]] | add' stats)" = 307 ]
+    [ "$(jq '[.lag.commands[].records] | add' stats)" = 0 ]
+    calc-project -e -i kafka: -r kafka: --view view --stats stats
+    [ "$(jq -c '.records_in' stats)" = '{"events":300,"rejections":7}' ]
+    seq 20 | sed 's/.*/{"value":&,"timestamp":"2020-01-01T00:00:00Z"}/' | calc-submit -o kafka: >/dev/null
+    until_true 20 sum_is calc_commands_total 327 calc_events_total 300 calc_rejections_total 7 \
+        calc_handler_lag_records 20 calc_handler_offset 307 'calc_log_end_offset{log="commands"' 327 \
+        'calc_projector_lag_records{log="events"' 0 'calc_projector_lag_records{log="rejections"' 0
+    [ "$(sum calc_handler_lag_seconds | cut -d. -f1)" -gt 100000000 ]
+    calc-handle -e -i kafka: -o kafka: -r kafka: --state state
+    until_true 20 sum_is calc_commands_total 327 calc_events_total 300 calc_handler_lag_records 0 \
+        'calc_projector_lag_records{log="events"' 20 'calc_projector_lag_records{log="rejections"' 0
+    [ "$(sum 'calc_projector_lag_seconds{log="events"' | cut -d. -f1)" -gt 100000000 ]
+    calc-project -e -i kafka: -r kafka: --view view
+    until_true 20 sum_is calc_events_total 320 calc_handler_lag_records 0 \
+        calc_projector_lag_records 0 calc_handler_lag_seconds 0 calc_projector_lag_seconds 0
+    # without a broker there are fewer, in time
+    "$kafka" stop "$KAFKA_DIR"
+    SECONDS=0
+    scrape
+    [ "$SECONDS" -lt 15 ]
+    [ "$(sum calc_events_total) $(sum calc_commands_total)" = "320 none" ]
+    [ "$(sum 'calc_part_up{part="commands"}')" = 0 ]
+}

@@ -1,4 +1,4 @@
-# /metrics of calc-cgi, read with Prometheus's own client library, and the request's id in the log.
+# How calc-cgi tells how it goes: /metrics, read with Prometheus's own client library, and the request's id in the log.
 
 # shellcheck disable=SC2154,SC2034 # http/servers.bash sets and reads them
 load helper
@@ -39,11 +39,11 @@ body() {
     sed '1,/^\r*$/d' "$@"
 }
 
-# scrape [FILE]: of the process that stays, as samples; FILE is ./samples.
+# scrape: of the process that stays, to ./samples.
 scrape() {
     ask GET /metrics
     grep -q '^Status: 200 ' answer
-    body answer | "$root/tests/metrics/python" "$root/tests/metrics/scrape.py" >"${1-samples}"
+    body answer | "$root/tests/metrics/python" "$root/tests/metrics/scrape.py" >samples
 }
 
 # scrape_cgi [FILE]: by plain CGI.
@@ -156,7 +156,7 @@ caught_up() {
 
 @test "counters stay what they are across a rebuild of the view and a restart of everything" {
     calc-submit -o commands create 7
-    calc-submit -o commands add $none 7
+    calc-submit -o commands add "$none" 7
     calc-handle -i commands -o events -r rejections
     calc-project -i events -r rejections --view view
     scrape_cgi before
@@ -188,7 +188,7 @@ caught_up() {
     # without the outputs nobody knows which of the two it is
     CALC_EVENTS='' scrape_cgi
     is 'calc_outcome_lag_records{log="commands",partition="0"}' 6
-    ! grep -E 'calc_(handler|projector)_lag' samples
+    [ "$(grep -cE 'calc_(handler|projector)_lag' samples)" -eq 0 ]
 }
 
 @test "retries and malformed lines at the end of the log are no lag once they were handled" {
@@ -304,5 +304,5 @@ caught_up() {
     grep -q '^calc-cgi: request a?calc-cgi:?b???0*: there is no view' log
     [ "$(grep -c '^calc-cgi: b' log)" -eq 0 ]
     [ "$(awk '{ print length }' log | sort -n | tail -n 1)" -lt 200 ]
-    ! grep -q mine log
+    [ "$(grep -c mine log)" -eq 0 ]
 }

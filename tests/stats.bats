@@ -93,8 +93,9 @@ has_told() {
     background calc-watch --view view --stats watch.json >watched 2>watch.err
     mkfifo pipe
     exec 7<>pipe
-    calc-submit -o commands --stats submit.json <pipe >acknowledged 2>submit.err 3>&- &
-    started+=($!)
+    # its input is a pipe, which a background command of a function would lose
+    background env bash -c 'exec calc-submit -o commands --stats submit.json <pipe' \
+        >acknowledged 2>submit.err
     until_true 10 test -e submit.json
     for tool in handle project watch submit; do
         until_true 10 test -e $tool.json
@@ -200,7 +201,7 @@ slowly() {
     $(slowly commands 120000) calc-handle -i commands -o events -r rejections >out 2>&1
     [ ! -s out ]
     on_terminal "$(slowly commands 120000) calc-handle -i commands"
-    ! grep -aq "handling:" seen
+    [ "$(grep -ac "handling:" seen)" -eq 0 ]
     on_terminal "$(slowly events 120000) calc-project -i events"
-    ! grep -aq "catching up:" seen
+    [ "$(grep -ac "catching up:" seen)" -eq 0 ]
 }

@@ -35,7 +35,7 @@ void progress_begin(struct progress *progress, const char *what, const char *uni
                                   .begun_ms = clock_ms(),
                                   .enabled = isatty(STDERR_FILENO) == 1};
     progress->said_ms = progress->begun_ms + FIRST_MS - AGAIN_MS;
-    current = progress;
+    current = progress->enabled ? progress : NULL;
     diag_before = wipe;
 }
 
@@ -85,4 +85,5 @@ void progress_end(struct progress *progress)
         return;
     wipe();
     progress->enabled = false;
+    current = NULL;
 }

@@ -25,7 +25,7 @@ void progress_add(struct progress *progress, uint64_t done, uint64_t count);
 /* Shows the line again, if it is time: for work that can't be measured. */
 void progress_tick(struct progress *progress);
 
-/* Wipes the line out. No more is shown until it is begun again. */
+/* Wipes the line out; to be called before `progress` goes out of scope. No more is shown until it is begun again. */
 void progress_end(struct progress *progress);
 
 #endif
