@@ -1,7 +1,5 @@
 #include "api.h"
 
-#include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +12,7 @@
 #include "tool/kafka_check.h"
 #include "tool/stop.h"
 
-enum { STREAMS = 1024, REQUEST_ID_TEXT = 64 };
+enum { STREAMS = 1024 };
 
 static int check_topic(const char *commands, int timeout_ms, struct error *error)
 {
@@ -172,18 +170,8 @@ static void answer(struct api *api, struct request *request, struct response *re
 static void name_request(const struct request *request)
 {
     const char *id = request_param(request, "REQUEST_ID");
-    char text[DIAG_ABOUT + 1];
-    size_t len;
 
-    if (!id)
-        id = request_param(request, "UNIQUE_ID");
-    if (!id)
-        return;
-    len = (size_t)snprintf(text, sizeof text, "request %.*s", REQUEST_ID_TEXT, id);
-    for (size_t i = 8; i < len; i++)
-        if (!isalnum((unsigned char)text[i]) && !strchr("-_.@+/=:", text[i]))
-            text[i] = '?';
-    diag_about(text);
+    diag_about("request", id ? id : request_param(request, "UNIQUE_ID"));
 }
 
 void api_answer(struct api *api, struct request *request, struct response *response)
@@ -195,6 +183,6 @@ void api_answer(struct api *api, struct request *request, struct response *respo
     request_drain(request);
     took_us = clock_us() - begun_us;
     diag_debug("answered with %d after %lld us", response->status, (long long)took_us);
-    diag_about(NULL);
+    diag_about(NULL, NULL);
     meter_request(request, response->status, took_us);
 }

@@ -18,7 +18,9 @@ enum { LINE_TEXT = 2048, FAULTS = 16, CALM_MS = 30000 };
 void (*diag_before)(void);
 
 static const char *name = "calc";
-static _Thread_local char about[DIAG_ABOUT + 3]; /* with ": ", or empty */
+static _Thread_local struct {
+    const char *what, *id; /* NULL: nothing */
+} about;
 static enum diag_level threshold = DIAG_WARN;
 static bool journal; /* that is what stderr is */
 
@@ -62,11 +64,33 @@ void diag_open(const char *program)
     diag_warn("LOG_LEVEL is error, warn, info or debug, not '%s'", wanted);
 }
 
-void diag_about(const char *text)
+void diag_about(const char *what, const char *id)
 {
-    *about = '\0';
-    if (text)
-        snprintf(about, sizeof about, "%.*s: ", DIAG_ABOUT, text);
+    about.what = what;
+    about.id = id;
+}
+
+enum { ABOUT_TEXT = 32 + DIAG_ID_TEXT };
+
+/* What the thread is at, with a colon behind it; empty if that is nothing. */
+static const char *tell_about(char text[ABOUT_TEXT])
+{
+    static const char plain[] = "-_.@+/=:"
+                                "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    size_t len, begin;
+
+    *text = '\0';
+    if (!about.what || !about.id)
+        return text;
+    begin = (size_t)snprintf(text, ABOUT_TEXT, "%.24s ", about.what);
+    len = begin + (size_t)snprintf(text + begin, DIAG_ID_TEXT + 1, "%.*s", DIAG_ID_TEXT, about.id);
+    if (len > begin + DIAG_ID_TEXT)
+        len = begin + DIAG_ID_TEXT;
+    for (size_t i = begin; i < len; i++)
+        if (!strchr(plain, text[i]))
+            text[i] = '?';
+    memcpy(text + len, ": ", 3);
+    return text;
 }
 
 /* The journal would take a text of several lines for several entries: there it is one. */
@@ -172,7 +196,7 @@ static bool is_known(enum diag_level level, const char *text)
 void diag_write(enum diag_level level, const char *format, ...)
 {
     int saved = errno;
-    char text[LINE_TEXT];
+    char text[LINE_TEXT], of[ABOUT_TEXT];
     va_list args;
 
     if (level > threshold)
@@ -181,6 +205,6 @@ void diag_write(enum diag_level level, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (!calm || !is_known(level, text))
-        put(level, about, text);
+        put(level, tell_about(of), text);
     errno = saved;
 }

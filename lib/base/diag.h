@@ -17,10 +17,12 @@ void diag_calm(void);
  * when the program exits. */
 void diag_recall(void);
 
-/* What the calling thread is at from now on, at most DIAG_ABOUT characters of it: its lines begin with that,
- * and are alike whatever it is. NULL: nothing in particular. */
-enum { DIAG_ABOUT = 80 };
-void diag_about(const char *text);
+/* What the calling thread is at from now on, and which one of these: "request", and an id that somebody else
+ * gave, of which at most DIAG_ID_TEXT characters are shown, and a question mark for each that could be something
+ * else than an id. Its lines begin with that, and are alike whichever it is. Both texts have to live until
+ * it is called again; NULL: nothing in particular. */
+enum { DIAG_ID_TEXT = 64 };
+void diag_about(const char *what, const char *id);
 
 /* Called before a line is written, to make room on a terminal; NULL at first. */
 extern void (*diag_before)(void);
