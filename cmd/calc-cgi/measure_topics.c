@@ -75,18 +75,19 @@ static int count_behind(struct topics *topics, enum kafka_role role, int32_t par
 }
 
 static int measure_partition(struct topics *topics, int32_t number, int64_t committed,
-                             struct view_txn *txn, struct measured *measured, struct error *error)
+                             const struct view_facts *facts, struct measured *measured,
+                             struct error *error)
 {
-    struct view_position position;
     uint64_t low;
 
-    for (int i = 0; i < VIEW_LOGS; i++)
+    for (int i = 0; i < VIEW_LOGS; i++) {
+        uint64_t next = view_facts_next(facts, (enum view_log)i, number);
         if (kafka_cursor_bounds(topics->cursor, topics->names[roles[i]], number, left_ms(topics), &low,
                                 &measured->ends[i], error) < 0 ||
-            view_get_position(txn, (enum view_log)i, number, &position, error) < 0 ||
-            count_behind(topics, roles[i], number, position.begun ? position.next : low,
-                         measured->ends[i], &measured->projected[i], error) < 0)
+            count_behind(topics, roles[i], number, next > low ? next : low, measured->ends[i],
+                         &measured->projected[i], error) < 0)
             return -1;
+    }
     if (kafka_cursor_bounds(topics->cursor, topics->names[KAFKA_COMMANDS], number, left_ms(topics),
                             &low, &measured->end, error) < 0)
         return -1;
@@ -94,8 +95,8 @@ static int measure_partition(struct topics *topics, int32_t number, int64_t comm
                         measured->end, &measured->handled, error);
 }
 
-static int measure_all(struct topics *topics, struct view_txn *txn, struct measures *measures,
-                       struct error *error)
+static int measure_all(struct topics *topics, const struct view_facts *facts,
+                       struct measures *measures, struct error *error)
 {
     int64_t *committed = NULL;
     int result = kafka_committed(KAFKA_COMMANDS, topics->names[KAFKA_COMMANDS], left_ms(topics),
@@ -109,7 +110,7 @@ static int measure_all(struct topics *topics, struct view_txn *txn, struct measu
     if (result < 0)
         measures->count = 0;
     for (int32_t i = 0; result == 0 && i < measures->count; i++) {
-        result = measure_partition(topics, i, committed[i], txn, &measures->partitions[i], error);
+        result = measure_partition(topics, i, committed[i], facts, &measures->partitions[i], error);
         measures->commands += measures->partitions[i].end;
     }
     free(committed);
@@ -117,7 +118,7 @@ static int measure_all(struct topics *topics, struct view_txn *txn, struct measu
     return result;
 }
 
-int measure_topics(struct api *api, struct view_txn *txn, struct measures *measures,
+int measure_topics(struct api *api, const struct view_facts *facts, struct measures *measures,
                    struct error *error)
 {
     struct topics topics = {.until_ms = clock_ms() + ANSWER_MS};
@@ -132,7 +133,7 @@ int measure_topics(struct api *api, struct view_txn *txn, struct measures *measu
     }
     if (kafka_cursor_open(deadline_passed, &topics.cursor, error) < 0)
         return -1;
-    result = measure_all(&topics, txn, measures, error);
+    result = measure_all(&topics, facts, measures, error);
     kafka_cursor_close(topics.cursor);
     return result;
 }

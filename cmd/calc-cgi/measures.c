@@ -5,6 +5,54 @@
 #include "stream/stream.h"
 #include "tally.h"
 
+/* --- the view --- */
+
+static int read_positions(struct view_txn *txn, enum view_log log, struct view_facts *facts,
+                          struct error *error)
+{
+    if (view_get_partitions(txn, log, &facts->counts[log], error) < 0)
+        return -1;
+    facts->positions[log] = calloc((size_t)facts->counts[log] + 1, sizeof **facts->positions);
+    if (!facts->positions[log])
+        return error_memory(error);
+    for (int32_t i = 0; i < facts->counts[log]; i++)
+        if (view_get_position(txn, log, i, &facts->positions[log][i], error) < 0)
+            return -1;
+    return 0;
+}
+
+int view_facts_read(struct api *api, struct view_facts *facts, struct error *error)
+{
+    struct view_txn *txn;
+    int result;
+
+    *facts = (struct view_facts){0};
+    if (viewer_begin(&api->viewer, &txn, error) < 0)
+        return -1;
+    result = view_get_totals(txn, &facts->totals, error);
+    if (result == 0)
+        result = last_in_view(txn, &facts->last, error);
+    for (int i = 0; result == 0 && i < VIEW_LOGS; i++)
+        result = read_positions(txn, (enum view_log)i, facts, error);
+    viewer_end(&api->viewer, txn);
+    return result;
+}
+
+void view_facts_release(struct view_facts *facts)
+{
+    for (int i = 0; i < VIEW_LOGS; i++)
+        free(facts->positions[i]);
+}
+
+uint64_t view_facts_next(const struct view_facts *facts, enum view_log log, int32_t partition)
+{
+    return partition < facts->counts[log] && facts->positions[log][partition].begun
+               ? facts->positions[log][partition].next
+               : 0;
+}
+
+/* --- files --- */
+
 /* The logs, while they are looked at. */
 struct looks {
     struct log_look commands, outputs[VIEW_LOGS];
@@ -29,39 +77,52 @@ static int open_outputs(const struct api *api, struct looks *looks, bool *known,
     return 0;
 }
 
-static int measure_outputs(struct looks *looks, struct view_txn *txn, struct measured *measured,
-                           struct error *error)
+static int measure_outputs(struct looks *looks, const struct view_facts *facts,
+                           struct measured *measured, struct error *error)
 {
-    struct view_position position;
-
     for (int i = 0; i < VIEW_LOGS; i++) {
         measured->ends[i] = looks->outputs[i].end;
-        if (view_get_position(txn, (enum view_log)i, 0, &position, error) < 0 ||
-            lag_behind(&looks->outputs[i], position.begun ? position.next : 0, i == VIEW_EVENTS,
-                       &measured->projected[i], error) < 0)
+        if (lag_behind(&looks->outputs[i], view_facts_next(facts, (enum view_log)i, 0),
+                       i == VIEW_EVENTS, &measured->projected[i], error) < 0)
             return -1;
     }
     return 0;
 }
 
+/* The lags of commands: `in_logs` is NULL if the outputs aren't known. */
+static int measure_commands(struct api *api, struct looks *looks, const struct last_outcomes *in_view,
+                            const struct last_outcomes *in_logs, struct measured *measured,
+                            struct error *error)
+{
+    struct view_txn *txn;
+    int result;
+
+    if (viewer_begin(&api->viewer, &txn, error) < 0)
+        return -1;
+    result = lag_of_commands(&looks->commands, in_view, txn, &measured->visible, error);
+    if (result == 0 && in_logs)
+        result = lag_of_commands(&looks->commands, in_logs, txn, &measured->handled, error);
+    viewer_end(&api->viewer, txn);
+    return result;
+}
+
 /* The commands are looked at last: so they have those of all outcomes. */
 static int measure_looks(struct api *api, const char *path, struct looks *looks,
-                         struct view_txn *txn, struct measures *measures, struct error *error)
+                         const struct view_facts *facts, struct measures *measures,
+                         struct error *error)
 {
     struct measured *measured = measures->partitions;
-    struct last_outcomes in_view, in_logs;
+    struct last_outcomes in_logs;
     int counted;
 
-    if (last_in_view(txn, &in_view, error) < 0 ||
-        open_outputs(api, looks, &measures->outputs, error) < 0 ||
+    if (open_outputs(api, looks, &measures->outputs, error) < 0 ||
         (measures->outputs && last_in_logs(looks->outputs, &in_logs, error) < 0) ||
         log_look_open(&looks->commands, path, error) < 0)
         return -1;
     measured->end = looks->commands.end;
-    if (lag_of_commands(&looks->commands, &in_view, txn, &measured->visible, error) < 0 ||
-        (measures->outputs &&
-         (lag_of_commands(&looks->commands, &in_logs, txn, &measured->handled, error) < 0 ||
-          measure_outputs(looks, txn, measured, error) < 0)))
+    if (measure_commands(api, looks, &facts->last, measures->outputs ? &in_logs : NULL, measured,
+                         error) < 0 ||
+        (measures->outputs && measure_outputs(looks, facts, measured, error) < 0))
         return -1;
     measures->visible = true;
     counted = tally(&looks->commands, api->viewer.folder, &measures->commands, error);
@@ -69,7 +130,7 @@ static int measure_looks(struct api *api, const char *path, struct looks *looks,
     return counted < 0 ? -1 : 0;
 }
 
-static int measure_files(struct api *api, const char *path, struct view_txn *txn,
+static int measure_files(struct api *api, const char *path, const struct view_facts *facts,
                          struct measures *measures, struct error *error)
 {
     struct looks looks = {{.fd = -1}, {{.fd = -1}, {.fd = -1}}};
@@ -79,14 +140,15 @@ static int measure_files(struct api *api, const char *path, struct view_txn *txn
     if (!measures->partitions)
         return error_memory(error);
     measures->count = 1;
-    result = measure_looks(api, path, &looks, txn, measures, error);
+    result = measure_looks(api, path, &looks, facts, measures, error);
     log_look_close(&looks.commands);
     for (int i = 0; i < VIEW_LOGS; i++)
         log_look_close(&looks.outputs[i]);
     return result;
 }
 
-int measure(struct api *api, struct view_txn *txn, struct measures *measures, struct error *error)
+int measure(struct api *api, const struct view_facts *facts, struct measures *measures,
+            struct error *error)
 {
     enum stream_kind kind;
     const char *path;
@@ -94,8 +156,8 @@ int measure(struct api *api, struct view_txn *txn, struct measures *measures, st
     *measures = (struct measures){0};
     if (stream_parse(api->log, &kind, &path, error) < 0)
         return -1;
-    return kind == STREAM_FILE ? measure_files(api, path, txn, measures, error)
-                               : measure_topics(api, txn, measures, error);
+    return kind == STREAM_FILE ? measure_files(api, path, facts, measures, error)
+                               : measure_topics(api, facts, measures, error);
 }
 
 void measures_release(struct measures *measures)

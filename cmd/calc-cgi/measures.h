@@ -23,13 +23,25 @@ struct measures {
     struct measured *partitions;
 };
 
-/* `txn` is a snapshot of the view from before: what it knows, the logs know, too. -1 if a log can't be read.
- * To be released in any case. */
-int measure(struct api *api, struct view_txn *txn, struct measures *measures, struct error *error);
+/* What a snapshot of the view says. It is taken first, and given back before anybody is waited for: what the
+ * view knew then, the logs know since. */
+struct view_facts {
+    struct view_totals totals;
+    struct last_outcomes last;
+    int32_t counts[VIEW_LOGS]; /* of partitions, and where it is in them */
+    struct view_position *positions[VIEW_LOGS];
+};
+int view_facts_read(struct api *api, struct view_facts *facts, struct error *error);
+void view_facts_release(struct view_facts *facts);
+uint64_t view_facts_next(const struct view_facts *facts, enum view_log log, int32_t partition);
+
+/* -1 if a log can't be read. To be released in any case. */
+int measure(struct api *api, const struct view_facts *facts, struct measures *measures,
+            struct error *error);
 void measures_release(struct measures *measures);
 
 /* For logs that are topics (measure_topics.c). */
-int measure_topics(struct api *api, struct view_txn *txn, struct measures *measures,
+int measure_topics(struct api *api, const struct view_facts *facts, struct measures *measures,
                    struct error *error);
 
 #endif

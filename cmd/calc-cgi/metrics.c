@@ -13,7 +13,7 @@
 #include "measures.h"
 #include "meter.h"
 
-enum { SCRAPE_MS = 5000 };
+enum { SCRAPE_MS = 3000 }; /* for the logs: who scrapes waits ten seconds, mostly */
 
 static const char *const log_names[VIEW_LOGS] = {"events", "rejections"};
 
@@ -147,25 +147,15 @@ static void put_totals(const struct view_totals *totals, struct buffer *out)
                       reason_text((enum reason)i), totals->rejections[i]);
 }
 
-static int put_offsets(struct view_txn *txn, struct buffer *out, struct error *error)
+static void put_offsets(const struct view_facts *facts, struct buffer *out)
 {
-    struct view_position position;
-    int32_t count;
-
     metric_begin(out, "calc_projector_offset", "gauge",
                  "Where the view is in a log: bytes of a file, records of a topic.");
-    for (int log = 0; log < VIEW_LOGS; log++) {
-        if (view_get_partitions(txn, (enum view_log)log, &count, error) < 0)
-            return -1;
-        for (int32_t i = 0; i < count || i == 0; i++) { /* a log that wasn't read yet is at 0 */
-            if (view_get_position(txn, (enum view_log)log, i, &position, error) < 0)
-                return -1;
+    for (int log = 0; log < VIEW_LOGS; log++)
+        for (int32_t i = 0; i < facts->counts[log] || i == 0; i++) /* unread, it is at 0 */
             buffer_printf(out,
                           "calc_projector_offset{log=\"%s\",partition=\"%d\"} %" PRIu64 "\n",
-                          log_names[log], (int)i, position.begun ? position.next : 0);
-        }
-    }
-    return 0;
+                          log_names[log], (int)i, view_facts_next(facts, (enum view_log)log, i));
 }
 
 /* --- what the logs have --- */
@@ -264,34 +254,26 @@ static void put_parts(struct api *api, struct buffer *out)
     buffer_printf(out, "calc_part_up{part=\"view\"} %d\n", api_check_view(api, &error) == 0);
 }
 
-static int put_view(struct view_txn *txn, struct buffer *out, struct error *error)
-{
-    struct view_totals totals;
-
-    if (view_get_totals(txn, &totals, error) < 0)
-        return -1;
-    put_totals(&totals, out);
-    return put_offsets(txn, out, error);
-}
-
 static void put_all(struct api *api, struct buffer *out)
 {
     struct measures measures = {0};
-    struct view_txn *txn;
+    struct view_facts facts;
     struct error error;
     int result;
 
     metric_begin(out, "calc_build_info", "gauge", "The version of calc-cgi.");
     buffer_printf(out, "calc_build_info{version=\"%s\"} 1\n", CALC_VERSION);
     put_parts(api, out);
+    deadline_set(SCRAPE_MS);
     if (api->streams)
         put_process(api, out);
-    if (viewer_begin(&api->viewer, &txn, &error) < 0)
-        return;
-    result = put_view(txn, out, &error);
-    if (result == 0)
-        result = measure(api, txn, &measures, &error);
-    viewer_end(&api->viewer, txn);
+    result = view_facts_read(api, &facts, &error);
+    if (result == 0) {
+        put_totals(&facts.totals, out);
+        put_offsets(&facts, out);
+        result = measure(api, &facts, &measures, &error);
+    }
+    view_facts_release(&facts);
     if (result == 0)
         put_measures(&measures, out);
     else
@@ -303,7 +285,6 @@ void api_metrics(struct api *api, const struct request *request, struct response
 {
     if (!api_conditions_hold(request, 0, response))
         return;
-    deadline_set(SCRAPE_MS);
     response->status = 200;
     response_header(response, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     put_all(api, &response->body);
