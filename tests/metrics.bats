@@ -218,7 +218,7 @@ caught_up() {
     scrape_cgi
     is calc_commands_total 40000
     calc-submit -o commands create 7 >/dev/null
-    strace -f -e trace=pread64,read -o trace env REQUEST_METHOD=GET REQUEST_URI=/metrics SCRIPT_NAME= \
+    strace -f -e trace=pread64,read -o trace env ASAN_OPTIONS=detect_leaks=0 REQUEST_METHOD=GET REQUEST_URI=/metrics SCRIPT_NAME= \
         calc-cgi </dev/null >answer
     body answer | grep -qx 'calc_commands_total 40001'
     [ "$(awk '/pread64|read/ { sum += $NF } END { print sum }' trace)" -lt 4000000 ]
@@ -305,4 +305,16 @@ caught_up() {
     [ "$(grep -c '^calc-cgi: b' log)" -eq 0 ]
     [ "$(awk '{ print length }' log | sort -n | tail -n 1)" -lt 200 ]
     [ "$(grep -c mine log)" -eq 0 ]
+}
+
+@test "nginx and Apache name their requests in our log, whatever a client sends" {
+    local server
+    for server in nginx-fastcgi apache-fastcgi apache-cgi; do
+        start_server $server
+        status_is 503 -H 'X-Request-Id: mine' -H 'Request-Id: mine' -H 'Unique-Id: mine' "$url/values/$one"
+        until_true 10 grep -qE 'calc-cgi: request [A-Za-z0-9@_-]{24,32}: there is no view' log
+        [ "$(grep -c mine log)" -eq 0 ]
+        end_groups
+        rm -rf run
+    done
 }

@@ -162,9 +162,9 @@ static void put_offsets(const struct view_facts *facts, struct buffer *out)
 
 static double seconds_since(int64_t timestamp)
 {
-    int64_t us = timestamp_now() - timestamp;
+    int64_t us = timestamp == TIMESTAMP_NONE ? 0 : timestamp_now() - timestamp;
 
-    return timestamp == TIMESTAMP_NONE || us < 0 ? 0 : (double)us / 1e6;
+    return us > 0 ? (double)us / 1e6 : 0;
 }
 
 static void put_ends(const struct measures *measures, struct buffer *out)
