@@ -252,11 +252,14 @@ caught_up() {
     is 'calc_part_up{part="view"}' 0
     is 'calc_part_up{part="commands"}' 1
     calc-project --view view -i /dev/null
+    mkdir folder
+    CALC_EVENTS=$PWD/folder scrape_cgi
+    is calc_commands_total 0
+    grep -q "calc-cgi: /metrics has less: can't read $PWD/folder" log
     scrape_cgi
     is 'calc_part_up{part="view"}' 1
     is calc_commands_total 0
     is 'calc_handler_lag_records{log="commands",partition="0"}' 0
-    mkdir folder
     CALC_COMMANDS=folder/missing/commands scrape_cgi
     is 'calc_part_up{part="commands"}' 0
     is calc_commands_total 0

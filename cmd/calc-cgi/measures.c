@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/diag.h"
 #include "stream/stream.h"
 #include "tally.h"
 
@@ -89,6 +90,19 @@ static int measure_outputs(struct looks *looks, const struct view_facts *facts,
     return 0;
 }
 
+/* Of outputs that can't be read less is told. */
+static bool knows_outputs(const struct api *api, struct looks *looks, struct last_outcomes *in_logs)
+{
+    struct error error;
+    bool known;
+
+    if (open_outputs(api, looks, &known, &error) == 0 &&
+        (!known || last_in_logs(looks->outputs, in_logs, &error) == 0))
+        return known;
+    diag_error("/metrics has less: %s", error.text);
+    return false;
+}
+
 /* The lags of commands: `in_logs` is NULL if the outputs aren't known. */
 static int measure_commands(struct api *api, struct looks *looks, const struct last_outcomes *in_view,
                             const struct last_outcomes *in_logs, struct measured *measured,
@@ -115,9 +129,8 @@ static int measure_looks(struct api *api, const char *path, struct looks *looks,
     struct last_outcomes in_logs;
     int counted;
 
-    if (open_outputs(api, looks, &measures->outputs, error) < 0 ||
-        (measures->outputs && last_in_logs(looks->outputs, &in_logs, error) < 0) ||
-        log_look_open(&looks->commands, path, error) < 0)
+    measures->outputs = knows_outputs(api, looks, &in_logs);
+    if (log_look_open(&looks->commands, path, error) < 0)
         return -1;
     measured->end = looks->commands.end;
     if (measure_commands(api, looks, &facts->last, measures->outputs ? &in_logs : NULL, measured,

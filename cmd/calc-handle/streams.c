@@ -114,6 +114,11 @@ static int open_all(struct handler *handler, const struct handle_options *option
     return writer_is_log(handler->events.writer) ? resume(handler, options, error) : 0;
 }
 
+static bool comparing(const struct handler *handler)
+{
+    return output_comparing(&handler->events) || output_comparing(&handler->rejections);
+}
+
 static int handle(struct handler *handler, const struct line *record, struct error *error)
 {
     char position[POSITION_TEXT];
@@ -131,7 +136,8 @@ static int handle(struct handler *handler, const struct line *record, struct err
     if (result < 0)
         return -1;
     if (result == 0) {
-        handle_count(&handler->counts, result, &outcome);
+        if (!handler->dry && !comparing(handler))
+            handle_count(&handler->counts, result, &outcome);
         return 0;
     }
     output = outcome.reason == REASON_NONE ? &handler->events : &handler->rejections;
@@ -151,11 +157,6 @@ static int handle(struct handler *handler, const struct line *record, struct err
 static size_t waiting_bytes(struct handler *handler)
 {
     return output_batch(&handler->events)->len + output_batch(&handler->rejections)->len;
-}
-
-static bool comparing(const struct handler *handler)
-{
-    return output_comparing(&handler->events) || output_comparing(&handler->rejections);
 }
 
 static bool batch_is_full(struct handler *handler)
