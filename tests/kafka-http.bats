@@ -306,7 +306,13 @@ sum_is() {
         calc_handler_lag_records 20 calc_handler_offset 307 'calc_log_end_offset{log="commands"' 327 \
         'calc_projector_lag_records{log="events"' 0 'calc_projector_lag_records{log="rejections"' 0
     [ "$(sum calc_handler_lag_seconds | cut -d. -f1)" -gt 100000000 ]
-    calc-handle -e -i kafka: -o kafka: -r kafka: --state state
+    # what signals can't disturb
+    calc-handle -e -i kafka: -o kafka: -r kafka: --state state --stats stats 2>told 3>&- &
+    handler=$!
+    storm $handler &
+    status_of 0 wait $handler
+    grep -q '^{"tool":' told
+    [ "$(jq -c '[.records_in.commands, .records_out.events]' stats)" = '[20,20]' ]
     until_true 20 sum_is calc_commands_total 327 calc_events_total 300 calc_handler_lag_records 0 \
         'calc_projector_lag_records{log="events"' 20 'calc_projector_lag_records{log="rejections"' 0
     [ "$(sum 'calc_projector_lag_seconds{log="events"' | cut -d. -f1)" -gt 100000000 ]
