@@ -106,16 +106,30 @@ static bool asks_for(const struct watch *watch, const struct view_record *record
            table_find(&watch->ids, &record->outcome.value_id) != NULL;
 }
 
+static void begin_progress(struct watch *watch, struct view_txn *txn)
+{
+    uint64_t last, next = watch->cursor.sequence;
+    struct error error;
+
+    if (!watch->ends || watch->progress.what || !isatty(STDERR_FILENO) || isatty(STDOUT_FILENO))
+        return;
+    if (view_get_last(txn, &last, &error) < 0 || last < next)
+        last = next;
+    progress_begin(&watch->progress, "watching", "records", last - next);
+}
+
 /* Puts records that are asked for into the output. 1 if there may be more, 0 if not yet, -1. */
 static int take(struct watch *watch, struct view_txn *txn, struct error *error)
 {
     struct view_record record;
     int result = 1;
 
+    begin_progress(watch, txn);
     for (int count = 0; count < LOOK_RECORDS && watch->out.len < WRITE_BYTES; count++) {
         result = view_cursor_next(txn, &watch->cursor, &record, error);
         if (result <= 0)
             break;
+        progress_add(&watch->progress, 1, 1);
         if (!asks_for(watch, &record)) {
             watch->passed++;
             continue;
@@ -178,6 +192,7 @@ int watch_open(struct watch *watch, struct error *error)
 
 void watch_close(struct watch *watch)
 {
+    progress_end(&watch->progress);
     view_close(watch->view);
     view_waiter_close(&watch->waiter);
     view_cursor_release(&watch->cursor);

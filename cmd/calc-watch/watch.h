@@ -4,6 +4,7 @@
 
 #include "base/table.h"
 #include "store/view_cursor.h"
+#include "tool/progress.h"
 
 struct watch {
     const char *folder;
@@ -21,6 +22,7 @@ struct watch {
     const char *stats;       /* a file; NULL: none */
     uint64_t told[VIEW_LOGS]; /* records that were printed */
     uint64_t passed;          /* and those that weren't asked for */
+    struct progress progress; /* if we end, on a terminal that isn't the output */
 };
 
 /* The members of a line of statistics; the context is the watch. */
