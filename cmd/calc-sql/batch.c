@@ -7,8 +7,8 @@
  *   insert into calc_rejections ...   on conflict do nothing
  *   commit;
  *
- * What a conflict is about is the id: another event with the version of one that is there is an error, and ends
- * the client. */
+ * What a conflict is about is the id: another event with the version of one that is there is an
+ * error, and ends the client. */
 #include "batch.h"
 
 enum { BATCH_BYTES = 1 << 20 };
@@ -38,102 +38,68 @@ void batch_release(struct batch *batch)
 
 /* --- rows --- */
 
-static void put_text(const char *text, struct buffer *out)
-{
-    buffer_append(out, text, strlen(text));
-}
-
 static void put_actor(enum dialect dialect, const struct actor *actor, struct buffer *out)
 {
-    if (actor->len)
-        sql_text(dialect, actor->text, actor->len, out);
-    else
-        put_text("null", out);
-}
-
-static void put_operation(const struct outcome *outcome, struct buffer *out)
-{
-    const char *operation = action_operation(outcome->action);
-
-    put_text(operation ? "'" : "null", out);
-    if (operation) {
-        put_text(operation, out);
-        put_text("'", out);
-    }
+    sql_text(dialect, actor->text, actor->len, out);
 }
 
 static void put_event(enum dialect dialect, const struct outcome *event, struct buffer *out)
 {
-    put_text("(", out);
+    sql_row(out);
     sql_id(&event->id, out);
-    put_text(",", out);
     sql_id(&event->parent, out);
-    put_text(event->action == ACTION_CREATE ? ",'ValueCreated'," : ",'ValueUpdated',", out);
+    sql_word(outcome_action(event), out);
     sql_id(&event->value_id, out);
-    put_text(",", out);
-    put_operation(event, out);
-    put_text(",", out);
+    sql_word(action_operation(event->action), out);
     sql_number(dialect, event->value, out);
-    put_text(",", out);
     sql_count(event->version, out);
-    put_text(",", out);
     sql_number(dialect, event->result, out);
-    put_text(",", out);
     sql_time(event->timestamp, out);
-    put_text(",", out);
     put_actor(dialect, &event->actor, out);
-    put_text("),\n", out);
+    sql_row_end(out);
 }
 
-static void put_malformed(enum dialect dialect, const struct outcome *rejection,
-                          struct buffer *out)
+static void put_rejection(enum dialect dialect, const struct outcome *rejection, struct buffer *out)
 {
-    put_text("(", out);
+    sql_row(out);
     sql_id(&rejection->id, out);
-    put_text(",null,null,null,null,'malformed',null,", out);
-    sql_text(dialect, rejection->position, strlen(rejection->position), out);
-    put_text(",null,null),\n", out);
-}
-
-static void put_rejection(enum dialect dialect, const struct outcome *rejection,
-                          struct buffer *out)
-{
-    put_text("(", out);
-    sql_id(&rejection->id, out);
-    put_text(",", out);
     sql_id(&rejection->parent, out);
-    put_text(",", out);
     sql_id(&rejection->value_id, out);
-    put_text(",", out);
-    put_operation(rejection, out);
-    put_text(",", out);
+    sql_word(action_operation(rejection->action), out);
     sql_number(dialect, rejection->value, out);
-    put_text(",'", out);
-    put_text(reason_text(rejection->reason), out);
-    put_text("',", out);
+    sql_word(reason_text(rejection->reason), out);
     sql_count(rejection->version, out);
-    put_text(",null,", out);
+    sql_word(NULL, out);
     sql_time(rejection->timestamp, out);
-    put_text(",", out);
     put_actor(dialect, &rejection->actor, out);
-    put_text("),\n", out);
+    sql_row_end(out);
+}
+
+/* Nothing is known of it but where it stood. */
+static void put_malformed(enum dialect dialect, const struct outcome *rejection, struct buffer *out)
+{
+    sql_row(out);
+    sql_id(&rejection->id, out);
+    for (int i = 0; i < 4; i++)
+        sql_word(NULL, out);
+    sql_word(reason_text(rejection->reason), out);
+    sql_word(NULL, out);
+    sql_text(dialect, rejection->position, strlen(rejection->position), out);
+    sql_word(NULL, out);
+    sql_word(NULL, out);
+    sql_row_end(out);
 }
 
 static void put_value(enum dialect dialect, const struct batch_value *value, struct buffer *out)
 {
-    put_text("(", out);
+    sql_row(out);
     sql_id(&value->id, out);
-    put_text(",", out);
     sql_number(dialect, value->number, out);
-    put_text(",", out);
     sql_count(value->version, out);
-    put_text(",", out);
     put_actor(dialect, &value->owner, out);
-    put_text(",", out);
     sql_time(value->created, out);
-    put_text(",", out);
     sql_time(value->updated, out);
-    put_text("),\n", out);
+    sql_row_end(out);
 }
 
 /* --- gathering --- */
@@ -198,44 +164,44 @@ static void put_insert(const char *head, const struct buffer *rows, const char *
 {
     if (!rows->len)
         return;
-    put_text(head, out);
+    buffer_append_text(out, head);
     buffer_append(out, rows->data, rows->len - 2); /* the last comma */
-    put_text(tail, out);
+    buffer_append_text(out, tail);
 }
 
 static void put_values(const struct batch *batch, struct buffer *out)
 {
     if (!batch->values.count)
         return;
-    put_text("insert into calc_values (value_id, value, version, owner, created, updated) values\n",
-             out);
+    buffer_append_text(
+        out,
+        "insert into calc_values (value_id, value, version, owner, created, updated) values\n");
     for (uint32_t i = 0; i < batch->values.count; i++)
         put_value(batch->dialect, table_at(&batch->values, i), out);
     if (!out->failed)
         out->len -= 2;
     /* who began late and goes over everything again learns who created the values */
-    put_text("\non conflict (value_id) do update set\n"
-             "value = case when excluded.version > calc_values.version"
-             " then excluded.value else calc_values.value end,\n"
-             "updated = case when excluded.version > calc_values.version"
-             " then excluded.updated else calc_values.updated end,\n"
-             "version = case when excluded.version > calc_values.version"
-             " then excluded.version else calc_values.version end,\n"
-             "owner = coalesce(calc_values.owner, excluded.owner),\n"
-             "created = coalesce(calc_values.created, excluded.created)\n"
-             "where excluded.version > calc_values.version\n"
-             "or calc_values.owner is null and excluded.owner is not null\n"
-             "or calc_values.created is null and excluded.created is not null;\n",
-             out);
+    buffer_append_text(out, "\non conflict (value_id) do update set\n"
+                            "value = case when excluded.version > calc_values.version"
+                            " then excluded.value else calc_values.value end,\n"
+                            "updated = case when excluded.version > calc_values.version"
+                            " then excluded.updated else calc_values.updated end,\n"
+                            "version = case when excluded.version > calc_values.version"
+                            " then excluded.version else calc_values.version end,\n"
+                            "owner = coalesce(calc_values.owner, excluded.owner),\n"
+                            "created = coalesce(calc_values.created, excluded.created)\n"
+                            "where excluded.version > calc_values.version\n"
+                            "or calc_values.owner is null and excluded.owner is not null\n"
+                            "or calc_values.created is null and excluded.created is not null;\n");
 }
 
 static void put_cursor(const struct buffer *cursor, struct buffer *out)
 {
     if (!cursor->len)
         return;
-    put_text("insert into calc_cursor (id, cursor) values (1, '", out);
+    buffer_append_text(out, "insert into calc_cursor (id, cursor) values (1, '");
     buffer_append(out, cursor->data, cursor->len);
-    put_text("')\non conflict (id) do update set cursor = excluded.cursor;\n", out);
+    buffer_append_text(out, "')\non conflict (id) do update set cursor = excluded.cursor;\n");
 }
 
 int batch_write(struct batch *batch, struct buffer *out, struct error *error)
@@ -243,9 +209,9 @@ int batch_write(struct batch *batch, struct buffer *out, struct error *error)
     if (!batch->events.len && !batch->rejections.len)
         return 0;
     if (!batch->opened)
-        put_text(sql_opening(batch->dialect), out);
+        buffer_append_text(out, sql_opening(batch->dialect));
     batch->opened = true;
-    put_text(sql_begin(batch->dialect), out);
+    buffer_append_text(out, sql_begin(batch->dialect));
     put_cursor(&batch->cursor, out);
     put_insert("insert into calc_events (id, parent, action, value_id, operation, value, version,"
                " result, timestamp, actor) values\n",
@@ -254,7 +220,7 @@ int batch_write(struct batch *batch, struct buffer *out, struct error *error)
     put_insert("insert into calc_rejections (id, parent, value_id, operation, value, reason,"
                " version, position, timestamp, actor) values\n",
                &batch->rejections, "\non conflict (id) do nothing;\n", out);
-    put_text("commit;\n", out);
+    buffer_append_text(out, "commit;\n");
     if (batch->events.failed || batch->rejections.failed || batch->cursor.failed || out->failed)
         return error_memory(error);
     batch->events.len = batch->rejections.len = batch->cursor.len = 0;

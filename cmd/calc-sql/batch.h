@@ -1,4 +1,5 @@
-/* What becomes one transaction: the rows that lines stand for, and the cursor behind the last of them. */
+/* What becomes one transaction: the rows that lines stand for, and the cursor behind the last of
+ * them. */
 #ifndef CALC_SQL_BATCH_H
 #define CALC_SQL_BATCH_H
 
@@ -21,8 +22,8 @@ void batch_release(struct batch *batch);
 /* Adds what a line tells. */
 int batch_add(struct batch *batch, const struct told *told, struct error *error);
 
-/* Says that a line was left out: what comes is added, but the cursor stays where it is, so that whoever goes on
- * from there comes by that line again. */
+/* Says that a line was left out: what comes is added, but the cursor stays where it is, so that
+ * whoever goes on from there comes by that line again. */
 void batch_leave_out(struct batch *batch);
 
 /* Whether it is time for its transaction, though more may be there. */

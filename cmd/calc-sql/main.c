@@ -1,4 +1,5 @@
 /* calc-sql: what calc-watch prints, to SQL. */
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -9,12 +10,12 @@
 #include "tool/options.h"
 
 static const char help[] =
-    "usage: calc-watch --from CURSOR | calc-sql [--dialect NAME] | psql (or sqlite3 FILE)\n"
+    "usage: calc-sql [--dialect NAME]\n"
     "       calc-sql [--dialect NAME] --schema\n"
     "       calc-sql --from\n"
     "\n"
-    "Turns what calc-watch prints into SQL that keeps tables current: inserts and updates that may\n"
-    "be repeated, in transactions that store the cursor, too.\n"
+    "Turns what calc-watch prints into SQL for psql or sqlite3, which keeps tables current: inserts\n"
+    "and updates that may be repeated, in transactions that store the cursor, too.\n"
     "\n"
     "      --dialect NAME        whose SQL: postgresql, the default, or sqlite\n"
     "      --schema              print what makes the tables, where they aren't there yet\n"
@@ -63,9 +64,8 @@ static const char *parse_options(enum dialect *dialect, int argc, char **argv)
 
 static int take(struct translator *translator, const struct line *line, struct error *error)
 {
-    int result = line_fault(line)
-                     ? error_set(error, EX_DATAERR, "%s", line_fault(line))
-                     : told_parse(line->data, line->len, &translator->told, error);
+    int result = line_fault(line) ? error_set(error, EX_DATAERR, "%s", line_fault(line))
+                                  : told_parse(line->data, line->len, &translator->told, error);
 
     if (result == 0)
         return batch_add(&translator->batch, &translator->told, error);
@@ -84,15 +84,18 @@ static int flush(struct translator *translator, struct error *error)
     return writer_commit(translator->output, NULL, NULL, error);
 }
 
-/* Whoever doesn't read our output any more ends us, as if we had written to them: the whole pipe begins
- * anew, and not only when something happens. */
-static void wait_for_input(const struct reader *input)
+/* Whoever doesn't read our output any more ends us, as if we had written to them: the whole pipe
+ * begins anew, and not only when something happens. */
+static int wait_for_input(const struct reader *input, struct error *error)
 {
     struct pollfd wait[] = {{.fd = reader_fd(input), .events = POLLIN}, {.fd = STDOUT_FILENO}};
 
     poll(wait, 2, 1000);
-    if (wait[1].revents & POLLERR)
-        raise(SIGPIPE);
+    if (!(wait[1].revents & POLLERR))
+        return 0;
+    raise(SIGPIPE);
+    errno = EPIPE; /* it is ignored, as systemd does */
+    return error_errno(error, EX_IOERR, "can't write to stdout");
 }
 
 /* A transaction has what came without a pause. */
@@ -104,15 +107,14 @@ static int translate(struct translator *translator, struct error *error)
         int got = reader_next(translator->input, &line, error);
         if (got < 0 || (got == READ_RECORD && take(translator, &line, error) < 0))
             return -1;
-        if (got == READ_INTERRUPTED ||
-            (got == READ_RECORD && !batch_is_full(&translator->batch)))
+        if (got == READ_INTERRUPTED || (got == READ_RECORD && !batch_is_full(&translator->batch)))
             continue;
         if (flush(translator, error) < 0)
             return -1;
         if (got == READ_END)
             break;
-        if (got == READ_PAUSE)
-            wait_for_input(translator->input);
+        if (got == READ_PAUSE && wait_for_input(translator->input, error) < 0)
+            return -1;
     }
     if (reader_torn(translator->input)) {
         diag_error("the last line, at %llu, has no newline: a file's record ends with one",

@@ -72,8 +72,7 @@ int told_parse(const char *line, size_t len, struct told *told, struct error *er
     int result;
 
     if (scan_told(line, len, &told->outcome, &cursor, &cursor_len))
-        return check(&told->outcome, error) < 0 ? -1
-                                                : set_cursor(told, cursor, cursor_len, error);
+        return check(&told->outcome, error) < 0 ? -1 : set_cursor(told, cursor, cursor_len, error);
     object = json_parse_object(line, len, error);
     if (!object)
         return -1;
