@@ -16,6 +16,10 @@ fuzz() {
     fuzz messages
 }
 
+@test "any line of calc-watch, any text and any double reads back from its SQL" {
+    fuzz sql
+}
+
 @test "any bits are written as a number and read back, any text is read as strtod reads it" {
     fuzz number
 }

@@ -25,6 +25,12 @@ def messages():
     return [line for line in lines if len(line) < 1400]
 
 
+def sql():
+    """What calc-watch would print of the lines that are outcomes."""
+    return [line.rstrip(b"}\r") + b',"cursor":"1.b23c0e4baea35f8f.0-563.0-297."}' if b'"parent"' in line else line
+            for line in messages()] + [number.encode() for number in ("'\\\n", "\x1f||")]
+
+
 def number():
     texts = ("7.0 -0 0.1 1e+16 5e-324 1.7976931348623157e308 123456789012345678901234567890 00 1. ,7").split()
     return [text.encode() for text in texts]
@@ -82,7 +88,7 @@ def store():
 
 
 SEEDS = {"cgi": cgi, "headers": headers, "lines": lines, "messages": messages, "number": number, "scan": messages,
-         "store": store, "tail": tail}
+         "sql": sql, "store": store, "tail": tail}
 
 
 def main():
