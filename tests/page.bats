@@ -106,6 +106,13 @@ END
     scenario streamless
 }
 
+@test "what a policy refuses is said" {
+    echo '{"read":"everyone"}' >policy.json
+    export CALC_POLICY=$PWD/policy.json
+    calc-submit() { CALC_POLICY='' command calc-submit "$@"; }
+    scenario policy
+}
+
 # The long form is in make soak.
 @test "EventSource hears each event once, through kills of its page, calc-cgi and the projector, and a rebuild" {
     needs node npm chromium lighttpd python3
