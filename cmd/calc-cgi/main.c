@@ -25,8 +25,8 @@ static const char help[] =
     "      --help, --version\n"
     "\n"
     "Environment: CALC_COMMANDS, the commands log, a file or kafka:TOPIC; CALC_VIEW, the view's\n"
-    "folder; CALC_BASE, the mount point; CALC_KAFKA_CONFIG, a file as -F takes it. See\n"
-    "calc-cgi(8).\n";
+    "folder; CALC_BASE, the mount point; CALC_POLICY, a file that says who may do what;\n"
+    "CALC_KAFKA_CONFIG, a file as -F takes it. See calc-cgi(8).\n";
 
 enum { OPTION_LISTEN = OPTION_FIRST };
 enum { FEED_BYTES = 1 << 16 }; /* written at once */
