@@ -105,7 +105,7 @@ table() {
 # nobody_is_let_in: whatever a client sends that isn't the right name and password, it is nobody.
 nobody_is_let_in() {
     python3 - "$url" <<'PYTHON'
-import base64, http.client, json, sys, urllib.parse
+import base64, concurrent.futures, http.client, sys, urllib.parse
 parts = urllib.parse.urlsplit(sys.argv[1])
 basic = lambda pair: "Basic " + base64.b64encode(pair).decode()
 names = """REMOTE_USER Remote-User remote-user Remote_User X-Remote-User X_REMOTE_USER HTTP_REMOTE_USER Http-Remote-User
@@ -116,12 +116,11 @@ forged = [[(name, value)] for name in names for value in ("ann", basic(b"ann:an!
 forged += [[("Remote-User", "ann"), ("X-Remote-User", "ann"), ("REMOTE_USER", "ann"), ("Auth-Type", "Basic")],
            [("Connection", "close, Authorization"), ("Remote-User", "ann")], []]
 wrong = [[("Authorization", value)] for value in
-         (basic(b"ann:wrong"), basic(b"ann:"), basic(b"ann"), basic(b"ann:an!n\0"), basic(b":"), basic(b""), "Basic ann",
+         (basic(b"ann:wrong"), basic(b"ann:"), basic(b"ann"), basic(b":"), basic(b""), "Basic ann",
           "ann", "Bearer ann", "Digest username=\"ann\"", basic(b"ANN:an!n"), basic(b"nobody:an!n"), "Basic")]
 wrong += [[("Authorization", ""), ("Authorization", basic(b"ann:wrong"))],
           [("Authorization", basic(b"ann:wrong")), ("Authorization", "")],
           [("authorization", basic(b"ann:wrong")), ("Remote-User", "ann")]]
-count = {}
 def ask(method, path, headers, body=None):
     server = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
     server.putrequest(method, parts.path + path)
@@ -131,17 +130,18 @@ def ask(method, path, headers, body=None):
     answer = server.getresponse()
     answer.read(10)
     server.close()
-    count[answer.status] = count.get(answer.status, 0) + 1
     return answer.status
 # the right one gets in, so that what follows means something
 assert ask("GET", "/values", [("Authorization", basic(b"ann:an!n"))]) == 200
-for headers in forged + wrong:
-    allowed = (403,) if headers in forged else (400, 401, 403)
-    assert ask("GET", "/values", headers) in allowed, headers
-    assert ask("GET", "/events", headers) in allowed, headers
-    assert ask("POST", "/values", headers, b'{"value":1,"actor":"ann"}') in allowed, headers
-    assert ask("GET", "/values?REMOTE_USER=ann&actor=ann", headers) in allowed, headers
-print(count)
+def ask_all(headers):
+    return {ask("GET", "/values", headers), ask("GET", "/events?REMOTE_USER=ann&actor=ann", headers),
+            ask("POST", "/values", headers, b'{"value":1,"actor":"ann"}')}
+# servers take their time to refuse a password
+with concurrent.futures.ThreadPoolExecutor(16) as pool:
+    answers = list(pool.map(ask_all, forged + wrong))
+for headers, statuses in zip(forged + wrong, answers):
+    assert statuses <= ({403} if headers in forged else {400, 401, 403}), (headers, statuses)
+assert 401 in set().union(*answers)
 PYTHON
     [ ! -s commands ]
 }
@@ -171,8 +171,8 @@ ann_only='{"create":["ann"],"add":["ann"],"multiply":["ann"],"read":["ann"],"wat
 @test "where the web server asks nobody for a password, everybody is nobody" {
     export CALC_POLICY=$PWD/policy.json
     printf '%s\n' "$ann_only" >policy.json
-    start nginx-fastcgi "$conf/nginx-fastcgi.conf"
-    until_true 10 status_is 403 "$url/values"
+    start_server nginx-fastcgi
+    status_is 403 "$url/values"
     status_is 403 -u 'ann:an!n' "$url/values"
     status_is 403 -u 'ann:an!n' -H "$json" -d '{"value":1}' "$url/values"
 }
