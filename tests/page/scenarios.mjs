@@ -233,9 +233,9 @@ const scenarios = {
     return wrong;
   },
 
-  // ./policy.json lets everybody read, and nobody do anything else.
+  // ./policy.json lets everybody read, and nobody without a name do anything else.
   async policy(browser) {
-    const id = submit("create", "5");
+    const id = submit("--actor", "ann", "create", "5");
     await until("it is in the view", async () => (await fetch(`${url}/values/${id}`)).ok);
     const {page, wrong} = await openPage(browser, url, DESKTOP, {expected: true});
     await shows(page, "5");
