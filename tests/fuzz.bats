@@ -43,3 +43,7 @@ fuzz() {
 @test "any header, path and query is read to its end and no further" {
     fuzz headers
 }
+
+@test "any text is a policy if jansson finds nothing else in it, and allows what that says" {
+    fuzz policy
+}

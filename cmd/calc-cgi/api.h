@@ -6,6 +6,7 @@
 #include "streams.h"
 #include "stream/append.h"
 #include "stream/kafka.h"
+#include "tool/policy_file.h"
 #include "viewer.h"
 
 /* What all requests of a process share. */
@@ -13,6 +14,8 @@ struct api {
     const char *log; /* of commands: a stream */
     struct appender *commands;
     char topic_name[KAFKA_STREAM_TEXT];
+    struct policy_file *policy; /* NULL: everything is allowed */
+    _Atomic bool warned;        /* that it is */
     struct viewer viewer;
     int most_streams;        /* at the same time */
     struct streams *streams; /* NULL: this is plain CGI */
@@ -22,8 +25,8 @@ struct api {
  * wait for what it wants to see. */
 enum { REQUEST_MS = 20000, BODY_MS = 10000, APPEND_MS = 10000, SEEN_MS = 5000 };
 
-/* Takes the settings: CALC_COMMANDS and CALC_VIEW, CALC_KAFKA_CONFIG and CALC_STREAMS. EX_CONFIG if one is missing
- * or wrong. */
+/* Takes the settings: CALC_COMMANDS and CALC_VIEW, CALC_POLICY, CALC_KAFKA_CONFIG and CALC_STREAMS.
+ * EX_CONFIG if one is missing or wrong. */
 int api_open(struct api *api, struct error *error);
 void api_close(struct api *api);
 
@@ -40,7 +43,8 @@ void api_query(struct api *api, const struct request *request, struct response *
 
 /* Answers a GET or HEAD of events, as server-sent ones (events.c). The answer may have a feed, which is
  * for the caller to follow, and to close; with it comes a place among the streams, if there are some. */
-void api_events(struct api *api, const struct request *request, struct response *response);
+void api_events(struct api *api, const struct request *request, const struct asker *asker,
+                struct response *response);
 
 /* Answers a GET or HEAD of /healthz, and of /openapi.json (operations.c). */
 void api_health(struct api *api, const struct request *request, struct response *response);

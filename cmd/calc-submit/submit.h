@@ -6,6 +6,7 @@
 #include "store/view.h"
 #include "stream/kafka.h"
 #include "stream/stream.h"
+#include "tool/policy_file.h"
 
 /* What the command line says, and where it has come to. Zeroed but for that. */
 struct submitter {
@@ -20,8 +21,10 @@ struct submitter {
     struct buffer pending; /* of struct pending; logs only */
     size_t ended;          /* of them, which the writer took */
     struct view *view;
+    const char *policy_name;
+    struct policy_file *policy; /* NULL: everything is allowed */
     bool appended; /* something was, in this run */
-    bool bad, rejected, undecided;
+    bool bad, rejected, undecided; /* refused by the policy is rejected, too */
 };
 
 /* Does it all. `bad`, `rejected` and `undecided` tell what isn't a failure and no success either. */

@@ -82,13 +82,18 @@ def cgi():
     ]
 
 
+def policy():
+    return [b'{"create":"actors","add":["ann","Zo\\u00eb"],\n"multiply":[],"read":"everyone","own":true}',
+            b'{"watch":["ann","ann",""]}', b'{"read":"everyone",\n"raed":[]}', b'{"add":[[1,{"a":2}],"b"]}']
+
+
 def store():
     changes = [b"", b"\1\1\0\10\4\377\360\1\2", b"\2\1\1\7\1\2\2\40x", b"\1\1\3\3abcd\2\1\5"]
     return [which + change for which in (b"\0", b"\1") for change in changes]
 
 
-SEEDS = {"cgi": cgi, "headers": headers, "lines": lines, "messages": messages, "number": number, "scan": messages,
-         "sql": sql, "store": store, "tail": tail}
+SEEDS = {"cgi": cgi, "headers": headers, "lines": lines, "messages": messages, "number": number,
+         "policy": policy, "scan": messages, "sql": sql, "store": store, "tail": tail}
 
 
 def main():
