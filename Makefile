@@ -58,7 +58,8 @@ $B/cmd/calc-cgi/operations.o: cmd/calc-cgi/openapi.json
 $B/cmd/calc-cgi/page.o: $(wildcard cmd/calc-cgi/page/*)
 
 $(UNITS): $B/tests/unit/%: $B/tests/unit/%.o $B/libcalc.a
-	$(LINK) $^ $(LIBS)
+	$(LINK) $(filter %.o,$^) $B/libcalc.a $(LIBS)
+$B/tests/unit/sql: $(patsubst %,$B/cmd/calc-sql/%.o,batch schema sql told)
 $B/tests/unit/deadline: $B/cmd/calc-cgi/deadline.o
 # its test lets every allocation fail in turn
 $B/tests/unit/memory: $B/cmd/calc-submit/input.o
@@ -74,6 +75,7 @@ soak: tests
 	./tests/faults/reader.py --rounds 1000
 	./tests/faults/watch.py --events 100000 --kills 50
 	./tests/faults/eventsource.py --events 100000 --kills 50
+	./tests/faults/sql.py --events 100000 --kills 50
 	./tests/faults/power.py --tries 8
 	./tests/faults/sweep.py
 	./tests/faults/kafka.py --rounds 20

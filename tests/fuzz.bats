@@ -16,6 +16,10 @@ fuzz() {
     fuzz messages
 }
 
+@test "any line of calc-watch, any text and any double reads back from its SQL" {
+    fuzz sql
+}
+
 @test "any bits are written as a number and read back, any text is read as strtod reads it" {
     fuzz number
 }
@@ -38,4 +42,8 @@ fuzz() {
 
 @test "any header, path and query is read to its end and no further" {
     fuzz headers
+}
+
+@test "any text is a policy if jansson finds nothing else in it, and allows what that says" {
+    fuzz policy
 }

@@ -45,9 +45,10 @@ free_port() {
 @test "every example in the tools' pages prints what the page says" {
     needs python3 mdb_copy
     local pages
-    # those that need a broker are run by kafka-topics.bats; an overview may have none
+    # those that need a broker are run by kafka-topics.bats, and that with PostgreSQL by calc-sql.bats; an
+    # overview may have none
     mapfile -t pages < <(grep -l '^\.Sh EXAMPLES' "$root"/man/*.[17] |
-        xargs grep -L '^\$ calc-topics create')
+        xargs grep -L '^\$ \(calc-topics create\|psql\)')
     [ ${#pages[@]} -ge 5 ]
     examples "${pages[@]}"
 }

@@ -106,6 +106,12 @@ END
     scenario streamless
 }
 
+@test "what a policy refuses is said" {
+    echo '{"read":"everyone","create":["ann"]}' >policy.json
+    export CALC_POLICY=$PWD/policy.json
+    scenario policy
+}
+
 # The long form is in make soak.
 @test "EventSource hears each event once, through kills of its page, calc-cgi and the projector, and a rebuild" {
     needs node npm chromium lighttpd python3

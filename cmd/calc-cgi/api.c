@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access.h"
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/timestamp.h"
@@ -60,6 +61,7 @@ int api_open(struct api *api, struct error *error)
 {
     static const struct append_questions questions = {.give_up = give_up, .check = check_topic};
     const char *commands = getenv("CALC_COMMANDS"), *config = getenv("CALC_KAFKA_CONFIG");
+    const char *policy = getenv("CALC_POLICY");
 
     *api = (struct api){.started = timestamp_now()};
     viewer_init(&api->viewer, getenv("CALC_VIEW"));
@@ -67,7 +69,8 @@ int api_open(struct api *api, struct error *error)
         return error_set(error, EX_CONFIG, "CALC_COMMANDS is not set: the commands log");
     if (!api->viewer.folder || !*api->viewer.folder)
         return error_set(error, EX_CONFIG, "CALC_VIEW is not set: the view's folder");
-    if (read_streams(&api->most_streams, error) < 0)
+    if (read_streams(&api->most_streams, error) < 0 ||
+        (policy && *policy && policy_file_open(policy, &api->policy, error) < 0))
         return -1;
     if (config && *config && kafka_load(config, error) < 0) {
         error->status = EX_CONFIG;
@@ -85,6 +88,7 @@ int api_open(struct api *api, struct error *error)
 void api_close(struct api *api)
 {
     appender_close(api->commands);
+    policy_file_close(api->policy);
     viewer_release(&api->viewer);
 }
 
@@ -122,10 +126,29 @@ static bool allows(const char *list, const char *method)
     return false;
 }
 
+/* Operations and the page are for everybody. */
+static bool may_get(struct api *api, const struct request *request, struct asker *asker,
+                    struct response *response)
+{
+    enum route route = request->route;
+    bool watches = route == ROUTE_EVENTS || route == ROUTE_VALUE_EVENTS;
+
+    asker->actor.len = 0;
+    asker->edition = policy_file_edition(api->policy);
+    if (!api->policy || route == ROUTE_HEALTH || route == ROUTE_OPENAPI || route == ROUTE_PAGE)
+        return true;
+    return access_actor(request, &asker->actor, response) == 0 &&
+           access_may(api, &asker->actor, watches ? DEED_WATCH : DEED_READ, response);
+}
+
 static void get(struct api *api, const struct request *request, struct response *response)
 {
+    struct asker asker;
+
+    if (!may_get(api, request, &asker, response))
+        return;
     if (request->route == ROUTE_EVENTS || request->route == ROUTE_VALUE_EVENTS)
-        api_events(api, request, response);
+        api_events(api, request, &asker, response);
     else if (request->route == ROUTE_HEALTH)
         api_health(api, request, response);
     else if (request->route == ROUTE_METRICS)
@@ -143,6 +166,7 @@ static void answer(struct api *api, struct request *request, struct response *re
     const char *methods;
     int routed = request_route(request);
 
+    access_warn(api, request);
     if (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0)
         response_header(response, "Cache-Control", "no-cache");
     methods = allowed(request->route);

@@ -6,6 +6,7 @@
 #include "streams.h"
 #include "stream/append.h"
 #include "stream/kafka.h"
+#include "tool/policy_file.h"
 #include "viewer.h"
 
 /* What all requests of a process share. */
@@ -15,6 +16,8 @@ struct api {
     char topic_name[KAFKA_STREAM_TEXT];
     const char *outputs[VIEW_LOGS]; /* of the handler: streams; NULL: not told */
     char output_names[VIEW_LOGS][KAFKA_STREAM_TEXT];
+    struct policy_file *policy; /* NULL: everything is allowed */
+    _Atomic bool warned;        /* that it is */
     struct viewer viewer;
     int64_t started;         /* when; microseconds since 1970 */
     int most_streams;        /* at the same time */
@@ -30,8 +33,9 @@ enum { REQUEST_MS = 20000, BODY_MS = 10000, APPEND_MS = 10000, SEEN_MS = 5000 };
 int api_check_log(struct api *api, struct error *error);
 int api_check_view(struct api *api, struct error *error);
 
-/* Takes the settings: CALC_COMMANDS and CALC_VIEW, CALC_KAFKA_CONFIG and CALC_STREAMS; and CALC_EVENTS and
- * CALC_REJECTIONS, which are only needed to measure. EX_CONFIG if one is missing or wrong. */
+/* Takes the settings: CALC_COMMANDS and CALC_VIEW, CALC_POLICY, CALC_KAFKA_CONFIG and CALC_STREAMS; and
+ * CALC_EVENTS and CALC_REJECTIONS, which are only needed to measure. EX_CONFIG if one is missing or
+ * wrong. */
 int api_open(struct api *api, struct error *error);
 void api_close(struct api *api);
 
@@ -48,7 +52,8 @@ void api_query(struct api *api, const struct request *request, struct response *
 
 /* Answers a GET or HEAD of events, as server-sent ones (events.c). The answer may have a feed, which is
  * for the caller to follow, and to close; with it comes a place among the streams, if there are some. */
-void api_events(struct api *api, const struct request *request, struct response *response);
+void api_events(struct api *api, const struct request *request, const struct asker *asker,
+                struct response *response);
 
 /* Answers a GET or HEAD of /metrics (metrics.c). */
 void api_metrics(struct api *api, const struct request *request, struct response *response);

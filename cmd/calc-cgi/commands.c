@@ -70,16 +70,17 @@ static int read_body(struct request *request, struct response *response)
     return -1;
 }
 
-/* The actor is who the web server says it is, and nobody else. */
-static int set_actor(const struct request *request, struct command *command,
+/* Who asks, and whether they may do anything of the kind: which it is stands in the body. */
+static int set_actor(struct api *api, const struct request *request, struct command *command,
                      struct response *response)
 {
-    const char *user = request_param(request, "REMOTE_USER");
+    const struct actor *actor = &command->actor;
 
-    if (!user || actor_set(&command->actor, user, strlen(user)) == 0)
-        return 0;
-    response_problem(response, 400, "the user's name is longer than %d bytes", ACTOR_MAX_BYTES);
-    return -1;
+    if (access_actor(request, &command->actor, response) < 0)
+        return -1;
+    if (request->route == ROUTE_VALUES)
+        return access_may(api, actor, DEED_CREATE, response) ? 0 : -1;
+    return access_may_change(api, actor, response) ? 0 : -1;
 }
 
 static int parse_command(const struct request *request, bool create, struct command *command,
@@ -449,7 +450,8 @@ static void answer(struct api *api, const struct request *request, const struct 
     struct error error;
 
     link_status(request, &order->command, response);
-    if (prefer->waits)
+    /* who may not read isn't told the value in this way either */
+    if (prefer->waits && policy_file_allows(api->policy, DEED_READ, &order->command.actor))
         seen = viewer_await(&api->viewer, request, &awaited, &error);
     if (seen == SEEN) {
         viewer_end(&api->viewer, awaited.txn);
@@ -468,9 +470,10 @@ void api_command(struct api *api, struct request *request, struct response *resp
     bool create = request->route == ROUTE_VALUES;
 
     deadline_set(BODY_MS);
-    if (read_body(request, response) < 0 ||
-        set_actor(request, &order.command, response) < 0 ||
+    if (set_actor(api, request, &order.command, response) < 0 ||
+        read_body(request, response) < 0 ||
         read_command(request, create, &order.command, response) < 0 ||
+        !access_admits(api, &order.command, response) ||
         set_ids(request, &order.command, response) < 0 ||
         read_conditions(request, &order, response) < 0)
         return;

@@ -54,8 +54,8 @@ static void give_up(struct api *api, struct response *response)
         streams_give_back(api->streams);
 }
 
-static void subscribe(struct api *api, const struct request *request, const char *from,
-                      struct response *response)
+static void subscribe(struct api *api, const struct request *request, const struct asker *asker,
+                      const char *from, struct response *response)
 {
     bool one = request->route == ROUTE_VALUE_EVENTS, head = strcmp(request->method, "HEAD") == 0;
     struct feed *feed;
@@ -70,13 +70,15 @@ static void subscribe(struct api *api, const struct request *request, const char
         feed_close(feed);
         response_problem(response, 503, "no more streams are served now");
     } else {
+        feed->asker = *asker;
         begin(feed, response);
         if (response->headers.failed || response->body.failed)
             give_up(api, response);
     }
 }
 
-void api_events(struct api *api, const struct request *request, struct response *response)
+void api_events(struct api *api, const struct request *request, const struct asker *asker,
+                struct response *response)
 {
     struct buffer text = {0};
     const char *from = find_place(request, &text);
@@ -86,7 +88,7 @@ void api_events(struct api *api, const struct request *request, struct response 
     if (text.failed)
         response_problem(response, 503, "out of memory");
     else if (from)
-        subscribe(api, request, from, response);
+        subscribe(api, request, asker, from, response);
     else
         response_problem(response, 400, "the query takes from once, and it is a cursor, beginning or now");
     buffer_release(&text);

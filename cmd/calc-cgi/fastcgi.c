@@ -30,6 +30,7 @@ enum {
     THREADS = WORKING + WAITERS_MAX, /* those that wait for outcomes leave so many over */
     STACK_BYTES = 512 * 1024,
     HEAPS = 4, /* what is freed stays in each: with one a thread, all that all of them ever took */
+    LOOK_MS = 1000,    /* how we are, and whether the policy has changed */
     HUNG_MS = 30000,   /* behind its deadline, a thread isn't slow any more */
     GRACE_SECONDS = 5, /* for requests under way when we are stopped */
     EXHAUSTED_MS = 10  /* until a descriptor may be free again */
@@ -361,7 +362,8 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     /* who else has the socket may take the connection between our waiting and our accept */
     fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK);
     raise_descriptors(api->most_streams);
-    if (streams_open(&api->viewer, api->most_streams, &api->streams, error) < 0)
+    access_warn_of_socket(socket);
+    if (streams_open(&api->viewer, api->policy, api->most_streams, &api->streams, error) < 0)
         return -1;
     started = start_all(&server, threads);
     if (!started)
@@ -370,7 +372,9 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     service_ready();
     while (!stop_asked()) {
         tell(&server);
-        poll(&wait, 1, service_is_on() ? 1000 : -1);
+        if (access_renew(api))
+            streams_wake(api->streams);
+        poll(&wait, 1, service_is_on() || api->policy ? LOOK_MS : -1);
     }
     service_stopping();
     join_all(threads, started);

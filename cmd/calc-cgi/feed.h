@@ -9,6 +9,7 @@
 #ifndef CALC_CGI_FEED_H
 #define CALC_CGI_FEED_H
 
+#include "access.h"
 #include "store/view_cursor.h"
 #include "viewer.h"
 
@@ -17,6 +18,7 @@ enum { FEED_BEAT_MS = 15000 }; /* something is told so often, if only a comment 
 struct feed {
     bool one; /* only what concerns a value */
     struct id value_id;
+    struct asker asker; /* who is told */
     struct view_cursor cursor;
     unsigned opening; /* the viewer's, in which the cursor was placed */
     bool joined;      /* it is told what tail.h has */

@@ -25,8 +25,8 @@ static const char help[] =
     "      --help, --version\n"
     "\n"
     "Environment: CALC_COMMANDS, the commands log, a file or kafka:TOPIC; CALC_VIEW, the view's\n"
-    "folder; CALC_BASE, the mount point; CALC_KAFKA_CONFIG, a file as -F takes it. See\n"
-    "calc-cgi(8).\n";
+    "folder; CALC_BASE, the mount point; CALC_POLICY, a file that says who may do what;\n"
+    "CALC_KAFKA_CONFIG, a file as -F takes it. See calc-cgi(8).\n";
 
 enum { OPTION_LISTEN = OPTION_FIRST };
 enum { FEED_BYTES = 1 << 16 }; /* written at once */
@@ -94,6 +94,9 @@ static int follow(struct api *api, struct feed *feed, struct error *error)
 
     view_waiter_open(&waiter, api->viewer.folder);
     while (result >= 0) {
+        access_renew(api);
+        if (!access_lasts(api->policy, &feed->asker))
+            break;
         out.len = 0;
         result = read_feed(api, feed, &out, error);
         if (result == 0 && !out.len && clock_ms() >= beat_ms)
@@ -120,7 +123,7 @@ static int serve_cgi(struct api *api, const struct error *settings, struct error
 
     deadline_set(REQUEST_MS);
     if (settings->status)
-        response_problem(&response, 503, "the calculator isn't set up: %s", settings->text);
+        response_problem(&response, 503, "the calculator isn't set up; its log says why");
     else
         api_answer(api, &request, &response);
     deadline_set(0); /* nobody else waits for us */

@@ -28,6 +28,7 @@ struct stream {
 
 struct streams {
     struct viewer *viewer;
+    struct policy_file *policy;
     int most;
     pthread_t thread;
     int wake_fd; /* readable when something was handed over */
@@ -84,12 +85,20 @@ static void free_stream(struct streams *streams, struct stream *stream)
     streams_give_back(streams);
 }
 
+void streams_wake(struct streams *streams)
+{
+    uint64_t one = 1;
+
+    if (write(streams->wake_fd, &one, sizeof one) < 0) {
+        /* the counter is full: it is readable already */
+    }
+}
+
 void streams_add(struct streams *streams, const struct outlet *outlet, const struct buffer *head,
                  struct feed *feed)
 {
     struct stream *stream = calloc(1, sizeof *stream);
     bool closed;
-    uint64_t one = 1;
 
     if (!stream) {
         close(outlet->fd);
@@ -109,9 +118,8 @@ void streams_add(struct streams *streams, const struct outlet *outlet, const str
     pthread_mutex_unlock(&streams->mutex);
     if (closed)
         free_stream(streams, stream);
-    else if (write(streams->wake_fd, &one, sizeof one) < 0) {
-        /* the counter is full: it is readable already */
-    }
+    else
+        streams_wake(streams);
 }
 
 /* --- the thread --- */
@@ -162,6 +170,12 @@ static void take_events(struct streams *streams)
                 stream->ended = outlet_flush(&stream->outlet) < 0;
         }
     } while (got == EVENTS);
+}
+
+static void end_refused(struct streams *streams)
+{
+    for (int i = 0; i < streams->count; i++)
+        streams->all[i]->ended |= !access_lasts(streams->policy, &streams->all[i]->feed->asker);
 }
 
 static void put(struct stream *stream, const char *text, size_t len)
@@ -373,6 +387,7 @@ static void *work(void *argument)
         bool more;
         take_added(streams);
         take_events(streams);
+        end_refused(streams);
         more = serve_all(streams);
         beat(streams);
         drop_ended(streams);
@@ -423,13 +438,15 @@ static void release(struct streams *streams)
     free(streams);
 }
 
-int streams_open(struct viewer *viewer, int most, struct streams **out, struct error *error)
+int streams_open(struct viewer *viewer, struct policy_file *policy, int most,
+                 struct streams **out, struct error *error)
 {
     struct streams *streams = calloc(1, sizeof *streams);
 
     if (!streams)
         return error_memory(error);
-    *streams = (struct streams){.viewer = viewer, .most = most, .wake_fd = -1, .epoll_fd = -1};
+    *streams = (struct streams){
+        .viewer = viewer, .policy = policy, .most = most, .wake_fd = -1, .epoll_fd = -1};
     pthread_mutex_init(&streams->mutex, NULL);
     view_waiter_open(&streams->waiter, viewer->folder);
     if (start(streams, error) < 0) {

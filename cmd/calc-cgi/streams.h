@@ -9,8 +9,10 @@
 
 struct streams;
 
-/* Starts the thread, for so many streams at most. stop_install() comes before. */
-int streams_open(struct viewer *viewer, int most, struct streams **streams, struct error *error);
+/* Starts the thread, for so many streams at most. A stream ends when the policy (NULL: there is none)
+ * doesn't allow it any more. stop_install() comes before. */
+int streams_open(struct viewer *viewer, struct policy_file *policy, int most,
+                 struct streams **streams, struct error *error);
 
 /* Ends all streams, and waits for the thread. NULL is allowed. */
 void streams_close(struct streams *streams);
@@ -27,5 +29,8 @@ int streams_count(struct streams *streams);
  * the thread's from now on. */
 void streams_add(struct streams *streams, const struct outlet *outlet, const struct buffer *head,
                  struct feed *feed);
+
+/* Says that there is another policy. */
+void streams_wake(struct streams *streams);
 
 #endif

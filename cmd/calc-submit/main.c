@@ -13,7 +13,7 @@
 #include "tool/stop.h"
 
 static const char help[] =
-    "usage: calc-submit [-ef] [-i INPUTS] [-o COMMANDS [--wait SECONDS --view DIR]]\n"
+    "usage: calc-submit [-ef] [-i INPUTS] [-o COMMANDS [--wait SECONDS --view DIR]] [--policy FILE]\n"
     "       calc-submit [OPTION]... create NUMBER\n"
     "       calc-submit [OPTION]... add VALUE_ID NUMBER\n"
     "       calc-submit [OPTION]... multiply VALUE_ID NUMBER\n"
@@ -33,6 +33,8 @@ static const char help[] =
     "      --id UUID             the command's id (a retry has the same); a new one by default\n"
     "      --expected-version N  only if the value is at this version; 0: must not exist\n"
     "      --actor NAME          who asks\n"
+    "      --policy FILE         append only what it allows the commands' actors; $CALC_POLICY by\n"
+    "                            default\n"
     STATS_OPTION_HELP KAFKA_OPTIONS_HELP
     "      --help, --version\n"
     "\n"
@@ -45,6 +47,7 @@ enum {
     OPTION_ID,
     OPTION_EXPECTED_VERSION,
     OPTION_ACTOR,
+    OPTION_POLICY,
     OPTION_FROM,
     OPTION_STATS
 };
@@ -124,12 +127,14 @@ static void parse_options(struct submitter *submitter, int argc, char **argv)
         {"expected-version", required_argument, NULL, OPTION_EXPECTED_VERSION},
         {"actor", required_argument, NULL, OPTION_ACTOR},
         {"stats", required_argument, NULL, OPTION_STATS},
+        {"policy", required_argument, NULL, OPTION_POLICY},
         OPTIONS_COMMON};
     struct options options;
     const char *only_one_shot = NULL;
     int option;
 
     submitter->folder = getenv("CALC_VIEW");
+    submitter->policy_name = getenv("CALC_POLICY");
     options_open(&options, argc, argv, "+:i:o:fe" KAFKA_OPTION_LETTERS, longer, help);
     while ((option = options_next(&options)) != OPTION_END) {
         switch (option) {
@@ -157,6 +162,11 @@ static void parse_options(struct submitter *submitter, int argc, char **argv)
             break;
         case OPTION_VIEW:
             submitter->folder = optarg;
+            break;
+        case OPTION_POLICY:
+            if (!*optarg)
+                options_bad("--policy takes a file");
+            submitter->policy_name = optarg;
             break;
         default:
             if (!kafka_option(option, optarg))
@@ -194,6 +204,8 @@ static void check_options(struct submitter *submitter)
         options_bad("-i kafka: needs the name of a topic: kafka:TOPIC");
     if (submitter->from && input_kind != STREAM_KAFKA)
         options_bad("--from needs a topic of inputs: -i kafka:TOPIC");
+    if (submitter->policy_name && !*submitter->policy_name)
+        submitter->policy_name = NULL;
     submitter->follow |= input_kind == STREAM_KAFKA && !submitter->end;
     if (submitter->waits && kind == STREAM_STDIO)
         options_bad("--wait needs a log: -o COMMANDS");

@@ -31,6 +31,7 @@ struct pending {
     struct id id, value_id;
     struct body body;
     struct place place;
+    bool told; /* who asked may read what becomes of it */
 };
 
 static struct place place_of(const struct submitter *submitter, const struct line *line)
@@ -58,21 +59,47 @@ static const char *place_write(const struct submitter *submitter, const struct p
 
 /* --- one command --- */
 
+/* Completes a command as the policy wants it. Whether it may be appended; if not, it is told. */
+static bool admit(struct submitter *submitter, struct command *command, const struct line *line)
+{
+    enum refusal refusal = policy_file_admit(submitter->policy, command);
+    struct buffer why = {0};
+    char text[PLACE_TEXT] = "";
+    struct place place;
+
+    if (refusal == REFUSAL_NONE)
+        return true;
+    if (line) {
+        place = place_of(submitter, line);
+        place_write(submitter, &place, text);
+        strcpy(text + strlen(text) - 2, ": ");
+    }
+    refusal_write(refusal, &command->actor, (enum deed)command->action, &why);
+    buffer_append(&why, "", 1);
+    diag_error("%s%s", text, why.failed ? "refused, and out of memory" : why.data);
+    buffer_release(&why);
+    submitter->rejected = true;
+    return false;
+}
+
 /* `line` is NULL for the command of the command line. */
-static int add(struct submitter *submitter, const struct command *command, const struct line *line,
+static int add(struct submitter *submitter, struct command *command, const struct line *line,
                struct error *error)
 {
     struct pending pending = {.id = command->id, .value_id = command->value_id};
 
+    if (!admit(submitter, command, line))
+        return 0;
     if (line)
         pending.place = place_of(submitter, line);
-
     if (command_write_checked(command, writer_batch(submitter->output), error) < 0)
         return -1;
     if (!writer_is_log(submitter->output))
         return 0;
-    if (submitter->waits)
+    if (submitter->waits) {
         body_of(command->action, command->value, &command->actor, &pending.body);
+        pending.told = policy_file_allows(submitter->policy, DEED_READ, &command->actor);
+    }
     buffer_append(&submitter->pending, &pending, sizeof pending);
     if (submitter->pending.failed)
         return error_memory(error);
@@ -233,7 +260,7 @@ static int commit(struct submitter *submitter, struct error *error)
     }
     deadline_ms = clock_ms() + submitter->wait_ms;
     for (size_t i = 0; submitter->waits && i < count; i++)
-        if (report(submitter, &pending[i], deadline_ms, error) < 0)
+        if (pending[i].told && report(submitter, &pending[i], deadline_ms, error) < 0)
             return -1;
     submitter->pending.len = 0;
     submitter->ended = 0;
@@ -306,6 +333,18 @@ static void begin_progress(struct submitter *submitter)
     progress_begin(&submitter->progress, "submitting", "inputs", end > at ? end - at : 0);
 }
 
+/* Before more is read: the policy may have changed while nothing came. */
+static void renew_policy(struct submitter *submitter)
+{
+    struct error error;
+    int result = policy_file_look(submitter->policy, &error);
+
+    if (result < 0)
+        diag_error("%s; the policy of before goes on", error.text);
+    else if (result > 0)
+        diag_info("took the policy anew");
+}
+
 static int submit_lines(struct submitter *submitter, struct error *error)
 {
     if (reader_open(submitter->input_name, submitter->follow, &submitter->input, error) < 0 ||
@@ -326,6 +365,7 @@ static int submit_lines(struct submitter *submitter, struct error *error)
             break;
         if (got == READ_PAUSE)
             inputs_wait(&submitter->input, 1);
+        renew_policy(submitter);
     }
     if (!submitter->follow && reader_torn(submitter->input)) {
         diag_error("the last line of %s, at %llu, has no newline: a file's record ends with one",
@@ -345,7 +385,9 @@ static int check_topic(const struct submitter *submitter, struct error *error)
 
 static int work(struct submitter *submitter, struct error *error)
 {
-    if (writer_open(submitter->output_name, &submitter->output, error) < 0 ||
+    if ((submitter->policy_name &&
+         policy_file_open(submitter->policy_name, &submitter->policy, error) < 0) ||
+        writer_open(submitter->output_name, &submitter->output, error) < 0 ||
         check_topic(submitter, error) < 0 ||
         writer_open("-", &submitter->acknowledgements, error) < 0)
         return -1;
@@ -371,6 +413,7 @@ int submit(struct submitter *submitter, struct error *error)
 
 void submit_release(struct submitter *submitter)
 {
+    policy_file_close(submitter->policy);
     view_close(submitter->view);
     reader_close(submitter->input);
     writer_close(submitter->output);

@@ -7,6 +7,7 @@
 #include "store/view.h"
 #include "stream/kafka.h"
 #include "stream/stream.h"
+#include "tool/policy_file.h"
 #include "tool/progress.h"
 
 /* What the command line says, and where it has come to. Zeroed but for that. */
@@ -26,8 +27,10 @@ struct submitter {
     uint64_t read, refused, acknowledged; /* lines or records of the input, and commands */
     struct histogram commits;
     struct progress progress;
+    const char *policy_name;
+    struct policy_file *policy; /* NULL: everything is allowed */
     bool appended; /* something was, in this run */
-    bool bad, rejected, undecided;
+    bool bad, rejected, undecided; /* refused by the policy is rejected, too */
 };
 
 /* Does it all. `bad`, `rejected` and `undecided` tell what isn't a failure and no success either. */

@@ -164,7 +164,7 @@ static int look(struct watch *watch, struct error *error)
 
 /* Waits until the view may have changed, a stop is asked for, or so much time has gone by. Whoever
  * doesn't read our output any more ends us, as if we had written to them. */
-static void wait_for_change(struct watch *watch, int64_t left_ms)
+static int wait_for_change(struct watch *watch, int64_t left_ms, struct error *error)
 {
     struct pollfd wait[] = {{.fd = watch->waiter.fd, .events = POLLIN},
                             {.fd = stop_fd(), .events = POLLIN},
@@ -172,9 +172,13 @@ static void wait_for_change(struct watch *watch, int64_t left_ms)
     int most_ms = view_wait_most(&watch->waiter);
 
     poll(wait, 3, left_ms < most_ms ? (int)left_ms : most_ms);
-    if (wait[2].revents & POLLERR)
+    if (wait[2].revents & POLLERR) {
         raise(SIGPIPE);
+        errno = EPIPE; /* it is ignored, as systemd does */
+        return error_errno(error, EX_IOERR, "can't write to stdout");
+    }
     view_wait(&watch->waiter, 0);
+    return 0;
 }
 
 /* --- asked from outside --- */
@@ -209,8 +213,8 @@ int watch_follow(struct watch *watch, struct error *error)
         stats_tick();
         if (result == 0 && watch->ends)
             break;
-        if (result == 0 && !stop_asked())
-            wait_for_change(watch, INT_MAX);
+        if (result == 0 && !stop_asked() && wait_for_change(watch, INT_MAX, error) < 0)
+            return -1;
     }
     return 0;
 }
@@ -258,7 +262,8 @@ int watch_outcome(struct watch *watch, const struct id *value_id, const struct i
         if (result < 0 || left_ms <= 0)
             return result;
         stats_tick();
-        wait_for_change(watch, left_ms);
+        if (wait_for_change(watch, left_ms, error) < 0)
+            return -1;
     }
 }
 

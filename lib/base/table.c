@@ -4,6 +4,10 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define TAG UINT64_C(0xffffffff00000000) /* of a slot: the first bits of the hash */
+
+enum { FIRST_BITS = 6 }; /* of the number of slots */
+
 void table_init(struct table *table, size_t key_size, size_t entry_size)
 {
     *table = (struct table){.key_size = key_size, .entry_size = entry_size};
@@ -40,7 +44,7 @@ static uint64_t hash(const struct table *table, const void *key)
 /* The slot that holds the key, or the free one where it belongs. */
 static uint64_t *find_slot(const struct table *table, const void *key, uint64_t hashed)
 {
-    for (uint64_t at = hashed & table->mask;; at = (at + 1) & table->mask) {
+    for (uint64_t at = hashed >> table->shift;; at = (at + 1) & table->mask) {
         uint64_t slot = table->slots[at];
         if (!slot)
             return table->slots + at;
@@ -50,21 +54,39 @@ static uint64_t *find_slot(const struct table *table, const void *key, uint64_t 
     }
 }
 
+/* Slots are in the order of their hashes' first bits, which they hold, so they stay in their order, and
+ * the entries aren't looked at. It begins behind a free one, where no row of them goes around. None gets
+ * in the way of one that came before it: the places between two that were free are doubled. */
+static void move_slots(const struct table *table, uint64_t *slots, uint64_t mask, int shift)
+{
+    uint64_t from = 0;
+
+    while (table->slots[from])
+        from++;
+    for (uint64_t i = 1; i <= table->mask; i++) {
+        uint64_t slot = table->slots[(from + i) & table->mask], at;
+        if (!slot)
+            continue;
+        for (at = (slot & TAG) >> shift; slots[at]; at = (at + 1) & mask)
+            ;
+        slots[at] = slot;
+    }
+}
+
 static bool grow_slots(struct table *table)
 {
-    uint64_t size = table->slots ? (table->mask + 1) * 2 : 64;
-    uint64_t *slots = calloc(size, sizeof *slots);
+    int shift = table->slots ? table->shift - 1 : 64 - FIRST_BITS;
+    uint64_t *slots = shift < 32 ? NULL : calloc(UINT64_C(1) << (64 - shift), sizeof *slots);
+    uint64_t mask = (UINT64_C(1) << (64 - shift)) - 1;
 
     if (!slots)
         return false;
+    if (table->slots)
+        move_slots(table, slots, mask, shift);
     free(table->slots);
     table->slots = slots;
-    table->mask = size - 1;
-    for (uint32_t i = 0; i < table->count; i++) {
-        uint64_t hashed = hash(table, table_at(table, i));
-        *find_slot(table, table_at(table, i), hashed) =
-            (hashed & ~UINT64_C(0xffffffff)) | (i + 1);
-    }
+    table->mask = mask;
+    table->shift = shift;
     return true;
 }
 
@@ -109,7 +131,7 @@ void *table_insert(struct table *table, const void *key, bool *created)
     entry = table_at(table, table->count++);
     memset(entry, 0, table->entry_size);
     memcpy(entry, key, table->key_size);
-    *slot = (hashed & ~UINT64_C(0xffffffff)) | table->count;
+    *slot = (hashed & TAG) | table->count;
     *created = true;
     return entry;
 }

@@ -17,6 +17,7 @@ struct table {
     unsigned char *entries;
     uint64_t *slots; /* high half of the hash, index + 1; 0 is free */
     uint64_t mask;   /* slots - 1 */
+    int shift;       /* a hash begins with the number of its first slot: what is behind that; bits */
     uint64_t seed;   /* random, so that clients can't choose colliding ids */
 };
 

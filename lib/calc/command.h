@@ -58,6 +58,9 @@ static inline bool body_equal(const struct body *a, const struct body *b)
 
 /* Sets an actor from 0 to 256 bytes of valid UTF-8 without U+0000. Returns -1 if it is longer. */
 int actor_set(struct actor *actor, const char *text, size_t len);
+
+/* The same of bytes that may be anything: -1 if they are no actor. */
+int actor_read(struct actor *actor, const char *text, size_t len);
 bool actor_equal(const struct actor *a, const struct actor *b);
 
 /* "ADD" or "MULTIPLY"; NULL for ACTION_CREATE. And back: -1 if it is neither. */

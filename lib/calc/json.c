@@ -50,10 +50,18 @@ static void watch_memory(void)
 
 struct json *json_parse_object(const char *text, size_t len, struct error *error)
 {
+    int line;
+
+    return json_parse_file(text, len, &line, error);
+}
+
+struct json *json_parse_file(const char *text, size_t len, int *line, struct error *error)
+{
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     json_error_t reason = {0};
     json_t *root;
 
+    *line = 1;
     if (memchr(text, '\0', len)) {
         error_set(error, EX_DATAERR, "it has a NUL byte");
         return NULL;
@@ -72,6 +80,7 @@ struct json *json_parse_object(const char *text, size_t len, struct error *error
         return NULL;
     }
     if (!root) {
+        *line = reason.line > 0 ? reason.line : 1;
         error_set(error, EX_DATAERR, "not JSON: %s (column %d)", reason.text, reason.column);
         return NULL;
     }
@@ -114,6 +123,35 @@ bool json_number(const struct json *value, double *number)
         return false;
     *number = json_real_value((const json_t *)value);
     return true;
+}
+
+bool json_truth(const struct json *value, bool *truth)
+{
+    *truth = json_is_true((const json_t *)value);
+    return json_is_boolean((const json_t *)value);
+}
+
+const char *json_member(const struct json *object, size_t index, const struct json **value)
+{
+    void *at = json_object_iter((json_t *)(uintptr_t)object); /* which changes nothing of it */
+
+    while (at && index--)
+        at = json_object_iter_next((json_t *)(uintptr_t)object, at);
+    if (!at)
+        return NULL;
+    *value = (const struct json *)json_object_iter_value(at);
+    return json_object_iter_key(at);
+}
+
+bool json_list(const struct json *value, size_t *count)
+{
+    *count = json_array_size((const json_t *)value);
+    return json_is_array((const json_t *)value);
+}
+
+const struct json *json_element(const struct json *list, size_t index)
+{
+    return (const struct json *)json_array_get((const json_t *)list, index);
 }
 
 /* Where a string token ends, behind its closing quote. */
@@ -181,4 +219,23 @@ bool json_count(const char *text, size_t len, const char *key, uint64_t *count)
         }
     }
     return false;
+}
+
+int json_line(const char *text, size_t len, size_t member, size_t element)
+{
+    size_t members = 0, elements = 0; /* before the place at hand: as many as there are commas */
+    int line = 1, depth = 0, wanted = element == JSON_MEMBER ? 1 : 2;
+
+    for (const char *at = text, *end = text + len; at < end;) {
+        bool closes = *at == '}' || *at == ']';
+        if (!closes && !strchr(" \t\r\n,:", *at) && depth == wanted && members == member &&
+            (wanted == 1 || elements == element))
+            break;
+        line += *at == '\n';
+        members += *at == ',' && depth == 1;
+        elements += *at == ',' && depth == 2 && members == member;
+        depth += (*at == '{' || *at == '[') - closes;
+        at = *at == '"' ? string_end(at) : at + 1;
+    }
+    return line;
 }

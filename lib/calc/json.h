@@ -19,6 +19,9 @@ struct json;
 /* Parses a text whose outermost value is an object. NULL with a reason otherwise (status
  * EX_DATAERR, or error_memory()'s). The caller frees it. */
 struct json *json_parse_object(const char *text, size_t len, struct error *error);
+
+/* The same of a file that people write: *line is where the fault is. */
+struct json *json_parse_file(const char *text, size_t len, int *line, struct error *error);
 void json_free(struct json *object);
 
 /* A member, owned by its object; NULL if it is absent, null, or `object` is no object. */
@@ -32,6 +35,22 @@ const char *json_text(const struct json *value, size_t *len);
 
 /* The double of a number, however it is spelled. False if it is no number. */
 bool json_number(const struct json *value, double *number);
+
+/* False if it is neither true nor false. */
+bool json_truth(const struct json *value, bool *truth);
+
+/* An object's members in the order of the text: the key, and its value, null included; NULL behind the
+ * last one. */
+const char *json_member(const struct json *object, size_t index, const struct json **value);
+
+/* A list's length; false if it is none. And its elements. */
+bool json_list(const struct json *value, size_t *count);
+const struct json *json_element(const struct json *list, size_t index);
+
+/* The line, from 1 on, on which a member of the outermost object of a text stands that
+ * json_parse_object took, or, if `element` is not JSON_MEMBER, that of its list's element. */
+#define JSON_MEMBER SIZE_MAX
+int json_line(const char *text, size_t len, size_t member, size_t element);
 
 /* An integer token without sign, fraction and exponent behind a key of the outermost object of a
  * text that json_parse_object took: true, with its exact value, or UINT64_MAX if it is larger.

@@ -56,6 +56,10 @@ void outcome_malformed(struct outcome *outcome, const char *position, const char
 int event_parse(const char *line, size_t len, struct outcome *outcome, struct error *error);
 int rejection_parse(const char *line, size_t len, struct outcome *outcome, struct error *error);
 
+/* Reads an event or a rejection in its canonical spelling, without taking memory, up to its last brace or to
+ * a member that stands behind: returns where that is, or NULL, which says nothing about the line. */
+const char *outcome_scan(const char *line, size_t len, struct outcome *outcome);
+
 /* Appends the canonical spelling of an event or a rejection, and a newline. */
 void outcome_write(const struct outcome *outcome, struct buffer *out);
 

@@ -2,26 +2,92 @@
 #include "calc/outcome.h"
 #include "calc/scan.h"
 
-/* The canonical spelling of an event. False if the line has any other. */
-static bool scan_event(const char *line, size_t len, struct outcome *event)
+/* What an event and a rejection of a command may end with. */
+static bool scan_asked(struct scan *scan, struct outcome *outcome)
+{
+    if (scan_literal(scan, ",\"timestamp\":\"") && !scan_timestamp(scan, &outcome->timestamp))
+        return false;
+    return !scan_literal(scan, ",\"actor\":\"") || scan_actor(scan, &outcome->actor);
+}
+
+static bool scan_event(struct scan *scan, struct outcome *event)
+{
+    bool create = scan_literal(scan, "{\"action\":\"ValueCreated\",\"id\":\"");
+
+    if (!create && !scan_literal(scan, "{\"action\":\"ValueUpdated\",\"id\":\""))
+        return false;
+    return scan_id(scan, &event->id) && scan_literal(scan, ",\"parent\":\"") &&
+           scan_id(scan, &event->parent) && scan_literal(scan, ",\"data\":") &&
+           scan_data(scan, create, &event->value_id, &event->action, &event->value) &&
+           scan_literal(scan, ",\"version\":") && scan_count(scan, &event->version) &&
+           event->version && scan_literal(scan, ",\"result\":") &&
+           scan_number(scan, &event->result) && scan_asked(scan, event);
+}
+
+static bool scan_reason(struct scan *scan, struct outcome *rejection)
+{
+    const char *text;
+    size_t len;
+
+    return scan_literal(scan, ",\"reason\":\"") && scan_string(scan, &text, &len) &&
+           reason_read(text, len, &rejection->reason) == 0;
+}
+
+static bool scan_malformed(struct scan *scan, struct outcome *rejection)
+{
+    const char *text;
+    size_t len;
+
+    if (!scan_literal(scan, "{\"position\":\"") || !scan_string(scan, &text, &len) ||
+        len >= sizeof rejection->position || !scan_literal(scan, "}"))
+        return false;
+    memcpy(rejection->position, text, len);
+    rejection->position[len] = '\0';
+    return scan_reason(scan, rejection) && rejection->reason == REASON_MALFORMED;
+}
+
+/* A command's data: the operation tells which. */
+static bool scan_command_data(struct scan *scan, struct outcome *rejection)
+{
+    struct scan begin = *scan;
+
+    if (scan_data(scan, true, &rejection->value_id, &rejection->action, &rejection->value))
+        return true;
+    *scan = begin;
+    return scan_data(scan, false, &rejection->value_id, &rejection->action, &rejection->value);
+}
+
+static bool scan_rejection(struct scan *scan, struct outcome *rejection)
+{
+    if (!scan_literal(scan, "{\"action\":\"CommandRejected\",\"id\":\"") ||
+        !scan_id(scan, &rejection->id) || !scan_literal(scan, ",\"parent\":"))
+        return false;
+    if (scan_literal(scan, "null,\"data\":"))
+        return scan_malformed(scan, rejection);
+    return scan_literal(scan, "\"") && scan_id(scan, &rejection->parent) &&
+           scan_literal(scan, ",\"data\":") && scan_command_data(scan, rejection) &&
+           scan_reason(scan, rejection) && rejection->reason != REASON_MALFORMED &&
+           scan_literal(scan, ",\"version\":") && scan_count(scan, &rejection->version) &&
+           scan_asked(scan, rejection);
+}
+
+static void clear(struct outcome *outcome)
+{
+    outcome->reason = REASON_NONE;
+    outcome->timestamp = TIMESTAMP_NONE;
+    outcome->actor.len = 0;
+}
+
+const char *outcome_scan(const char *line, size_t len, struct outcome *outcome)
 {
     struct scan scan = {line, line + len};
-    bool create = scan_literal(&scan, "{\"action\":\"ValueCreated\",\"id\":\"");
 
-    if (!create && !scan_literal(&scan, "{\"action\":\"ValueUpdated\",\"id\":\""))
-        return false;
-    if (!scan_id(&scan, &event->id) || !scan_literal(&scan, ",\"parent\":\"") ||
-        !scan_id(&scan, &event->parent) || !scan_literal(&scan, ",\"data\":") ||
-        !scan_data(&scan, create, &event->value_id, &event->action, &event->value) ||
-        !scan_literal(&scan, ",\"version\":") || !scan_count(&scan, &event->version) ||
-        !event->version || !scan_literal(&scan, ",\"result\":") ||
-        !scan_number(&scan, &event->result))
-        return false;
-    if (scan_literal(&scan, ",\"timestamp\":\"") && !scan_timestamp(&scan, &event->timestamp))
-        return false;
-    if (scan_literal(&scan, ",\"actor\":\"") && !scan_actor(&scan, &event->actor))
-        return false;
-    return scan_literal(&scan, "}") && scan.at == scan.end;
+    clear(outcome);
+    if (scan_event(&scan, outcome))
+        return scan.at;
+    scan.at = line;
+    clear(outcome);
+    return scan_rejection(&scan, outcome) ? scan.at : NULL;
 }
 
 static bool text_is(const struct json *value, const char *wanted)
@@ -103,9 +169,7 @@ static int parse(reader *read, const char *line, size_t len, struct outcome *out
 
     if (!object)
         return -1;
-    outcome->reason = REASON_NONE;
-    outcome->timestamp = TIMESTAMP_NONE;
-    outcome->actor.len = 0;
+    clear(outcome);
     result = read(object, line, len, outcome, error);
     json_free(object);
     return result;
@@ -113,10 +177,10 @@ static int parse(reader *read, const char *line, size_t len, struct outcome *out
 
 int event_parse(const char *line, size_t len, struct outcome *event, struct error *error)
 {
-    event->reason = REASON_NONE;
-    event->timestamp = TIMESTAMP_NONE;
-    event->actor.len = 0;
-    if (scan_event(line, len, event))
+    struct scan scan = {line, line + len};
+
+    clear(event);
+    if (scan_event(&scan, event) && scan_literal(&scan, "}") && scan.at == scan.end)
         return 0;
     return parse(read_event, line, len, event, error);
 }

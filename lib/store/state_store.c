@@ -133,6 +133,8 @@ bool state_is_due(const struct state *state, size_t memory, size_t pages)
 
 /* --- checkpoints --- */
 
+enum { AHEAD = 8 }; /* entries: what is read in no order of memory is asked for so much before */
+
 static int write_values(struct db_cursor *cursor, const struct state *state, struct error *error)
 {
     size_t count = state->store->dirty.len / sizeof(uint32_t);
@@ -167,12 +169,16 @@ static int write_commands(struct db_cursor *cursor, const struct state *state, s
     for (uint32_t i = 0; items && i < count; i++) {
         const struct command_entry *entry = table_at(&state->commands, from + i);
         const struct value_entry *value = table_at(&state->values, entry->key.value);
+        if (i + AHEAD < count)
+            __builtin_prefetch(table_at(&state->values, entry[AHEAD].key.value)); /* dense */
         items[i] = (struct sort_item){sort_word(value->id.bytes), from + i};
     }
     sorted = items ? sort_commands(items, count, &state->commands, &state->values) : NULL;
     for (uint32_t i = 0; result == 0 && i < count; i++) {
         const struct command_entry *entry = table_at(&state->commands, sorted[i].index);
         unsigned char key[32];
+        if (i + AHEAD < count)
+            __builtin_prefetch(table_at(&state->commands, sorted[i + AHEAD].index));
         command_key(table_at(&state->values, entry->key.value), &entry->key.id, key);
         result = db_cursor_put(cursor, key, sizeof key, entry->body.bytes, BODY_BYTES, error);
     }

@@ -25,6 +25,12 @@ def messages():
     return [line for line in lines if len(line) < 1400]
 
 
+def sql():
+    """What calc-watch would print of the lines that are outcomes."""
+    return [line.rstrip(b"}\r") + b',"cursor":"1.b23c0e4baea35f8f.0-563.0-297."}' if b'"parent"' in line else line
+            for line in messages()] + [number.encode() for number in ("'\\\n", "\x1f||")]
+
+
 def number():
     texts = ("7.0 -0 0.1 1e+16 5e-324 1.7976931348623157e308 123456789012345678901234567890 00 1. ,7").split()
     return [text.encode() for text in texts]
@@ -76,13 +82,18 @@ def cgi():
     ]
 
 
+def policy():
+    return [b'{"create":"actors","add":["ann","Zo\\u00eb"],\n"multiply":[],"read":"everyone","own":true}',
+            b'{"watch":["ann","ann",""]}', b'{"read":"everyone",\n"raed":[]}', b'{"add":[[1,{"a":2}],"b"]}']
+
+
 def store():
     changes = [b"", b"\1\1\0\10\4\377\360\1\2", b"\2\1\1\7\1\2\2\40x", b"\1\1\3\3abcd\2\1\5"]
     return [which + change for which in (b"\0", b"\1") for change in changes]
 
 
-SEEDS = {"cgi": cgi, "headers": headers, "lines": lines, "messages": messages, "number": number, "scan": messages,
-         "store": store, "tail": tail}
+SEEDS = {"cgi": cgi, "headers": headers, "lines": lines, "messages": messages, "number": number,
+         "policy": policy, "scan": messages, "sql": sql, "store": store, "tail": tail}
 
 
 def main():

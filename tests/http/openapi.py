@@ -15,7 +15,7 @@ ELSEWHERE = {
     408: "http-cgi.bats, http-fastcgi.bats: slow bodies",
     504: "http-cgi.bats, kafka-http.bats: logs that break",
     503: "http.bats: outages; http-cgi.bats: healthz",
-    403: "http-cgi.bats: a version that was forbidden",
+    403: "policy.bats: what a policy refuses; http-cgi.bats: a version that was forbidden",
     409: "http-cgi.bats: another create",
 }
 

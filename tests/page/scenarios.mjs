@@ -1,7 +1,7 @@
 // What people do on the page: scenarios.mjs SCENARIO URL, with the tools on PATH and the calculator's logs in the
 // working folder (tests/page.bats).
 import {execFileSync, spawn} from "node:child_process";
-import {appendFileSync} from "node:fs";
+import {appendFileSync, writeFileSync} from "node:fs";
 import {DESKTOP, PHONE, accessibility, expect, launch, openPage, until} from "./browser.mjs";
 
 const [name, url] = process.argv.slice(2);
@@ -230,6 +230,24 @@ const scenarios = {
     expect(await outcome(page, "good") === "done: 7, version 2", "the outcome is told");
     submit("multiply", id, "2");
     await shows(page, "14");
+    return wrong;
+  },
+
+  // ./policy.json lets everybody read, and nobody without a name do anything else.
+  async policy(browser) {
+    const id = submit("--actor", "ann", "create", "5");
+    await until("it is in the view", async () => (await fetch(`${url}/values/${id}`)).ok);
+    const {page, wrong} = await openPage(browser, url, DESKTOP, {expected: true});
+    await shows(page, "5");
+    await connection(page, "asked");
+    await change(page, "Add", "2");
+    expect(/^not accepted: .* may not add: /.test(await outcome(page, "bad")), "why it isn't accepted is told");
+    writeFileSync("policy.json", "{}");
+    await connection(page, "refused");
+    await page.reload();
+    await connection(page, "refused");
+    expect(await textOf(page, "#none") === "You may not see values here.", "it is said that nothing may be seen");
+    wrong.push(...await look(page, "where nothing is allowed"));
     return wrong;
   },
 

@@ -6,6 +6,7 @@
 #include "../../cmd/calc-submit/input.h"
 #include "base/lines.h"
 #include "calc/json.h"
+#include "calc/policy.h"
 #include "messages.h"
 #include "store/state.h"
 #include "tap.h"
@@ -154,6 +155,17 @@ static int do_state(struct messages *to, const char *text, size_t len, struct er
     return result < 0 ? -1 : 0;
 }
 
+static int do_policy(struct messages *to, const char *text, size_t len, struct error *error)
+{
+    struct policy *policy;
+    int result = policy_parse(text, len, &policy, error);
+
+    (void)to;
+    if (result == 0)
+        policy_free(policy);
+    return result;
+}
+
 static const struct attempt {
     const char *name;
     doing *act;
@@ -184,6 +196,8 @@ static const struct attempt {
      "{\"action\":\"UpdateValue\", " IDS "," DATA MORE "}", 0},
     {"a buffer", do_buffer, "text\n" MORE, 0},
     {"outcomes that are written", do_outcome, "J\xc3\xbcrgen", 0},
+    {"a policy", do_policy, "{\"read\":\"actors\",\"add\":[\"ann\",\"J\xc3\xbcrgen\"],\"watch\":[],\"own\":true}", 0},
+    {"a policy with another member", do_policy, "{\"read\":[\"ann\"],\"raed\":[\"bob\"]}", EX_DATAERR},
     {"a window of lines", do_lines, "", 0},
     {"a handler's state", do_state, "{\"action\":\"CreateValue\"," IDS "," DATA ",\"actor\":\"ann\"" MORE "}", 0},
 };

@@ -79,7 +79,7 @@ static void test_writing(void)
     struct random random = {1};
     int bad = 0;
 
-    for (int power = -1074; power <= 1023; power++) {
+    for (int power = -1074; power <= 1023; power += slow() ? 16 : 1) {
         double number = ldexp(1, power);
         bad += check(number) + check(-number);
         bad += check(nextafter(number, INFINITY)) + check(nextafter(number, 0));
@@ -87,7 +87,7 @@ static void test_writing(void)
     ok(!bad, "powers of two and their neighbours have the fewest digits that read back");
 
     bad = 0;
-    for (int power = -323; power <= 308; power++) {
+    for (int power = -323; power <= 308; power += slow() ? 16 : 1) {
         char text[16];
         double number;
         snprintf(text, sizeof text, "1e%d", power);

@@ -3,6 +3,7 @@
 #ifndef UNIT_RANDOM_H
 #define UNIT_RANDOM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +14,24 @@ struct random {
     uint64_t state; /* not 0 */
 };
 
-/* How often to try what is tried on random input: as often as that, or, with CHECK_SLOW=1 (under a tool
- * that slows everything down), a hundredth of it. */
+/* With CHECK_SLOW=1 everything is slowed down, by the tool that it runs under. */
+static inline bool slow(void)
+{
+    const char *is = getenv("CHECK_SLOW");
+
+    return is && *is == '1';
+}
+
+/* How often to try what is tried on random input: as often as that, or slowly a hundredth of it. */
 static inline int often(int count)
 {
-    const char *slow = getenv("CHECK_SLOW");
+    return slow() ? count / 100 : count;
+}
 
-    return slow && *slow == '1' ? count / 100 : count;
+/* The same for what takes long each time. */
+static inline int some(int count)
+{
+    return slow() ? count / 10 : count;
 }
 
 static inline uint64_t random_u64(struct random *random)

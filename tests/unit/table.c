@@ -94,6 +94,47 @@ static void test_model(size_t size, int kind)
     free(known);
 }
 
+/* Entries come and the last ones go, while the table grows: those that are left are found, no others. */
+static void test_truncate(void)
+{
+    enum { MOST = 30000 };
+    struct random random = {3};
+    struct table table;
+    unsigned char key[16];
+    bool created;
+    uint64_t first = 1;
+    uint64_t *numbers = calloc(MOST, sizeof *numbers);
+    int bad = 0;
+
+    table_init(&table, sizeof key, sizeof key);
+    memset(key, 0, sizeof key);
+    for (int turn = 0, turns = often(20000); turn < turns; turn++) {
+        uint32_t before = table.count, some = (uint32_t)random_below(&random, 40), kept;
+        for (uint32_t i = 0; i < some && table.count < MOST; i++) {
+            numbers[table.count] = first++;
+            memcpy(key, &numbers[table.count], sizeof *numbers);
+            bad += wrong(table_insert(&table, key, &created) && created, "%llu was there",
+                         (unsigned long long)first - 1);
+        }
+        kept = before > 20 && random_below(&random, 50) == 0
+                   ? (uint32_t)random_below(&random, before)
+                   : before + (uint32_t)random_below(&random, table.count - before + 1);
+        before = table.count;
+        table_truncate(&table, kept);
+        for (uint32_t i = 0; i < 40; i++) {
+            uint32_t at = before ? (uint32_t)random_below(&random, before) : 0;
+            const void *found;
+            memcpy(key, &numbers[at], sizeof *numbers);
+            found = table_find(&table, key);
+            bad += wrong(at < kept ? found && table_index(&table, found) == at : !found,
+                         "entry %u of %u, turn %d", at, kept, turn);
+        }
+    }
+    ok(!bad, "when the last ones go, the others are found, and only they");
+    table_release(&table);
+    free(numbers);
+}
+
 static void test_empty(void)
 {
     struct table table;
@@ -116,6 +157,7 @@ int main(void)
         test_model(size, 0);
         test_model(size, 1);
     }
+    test_truncate();
     test_empty();
     return tap_done();
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "calc/outcome.h"
+#include "random.h"
 #include "scratch.h"
 #include "store/view.h"
 #include "tap.h"
@@ -201,7 +202,7 @@ static void test_readers(uint64_t switches)
 int main(int argc, char **argv)
 {
     scratch_enter();
-    test_readers(argc > 1 ? strtoull(argv[1], NULL, 10) : SWITCHES); /* before any is open here */
+    test_readers(argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)some(SWITCHES)); /* before any is open here */
     test_offer();
     test_discard();
     return tap_done();

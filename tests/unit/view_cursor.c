@@ -162,7 +162,7 @@ static void test_walks(struct random *random, struct folded *one, struct folded 
 {
     int bad = 0, bad_other = 0, bad_sequence = 0;
 
-    for (int turn = 0; turn < 60; turn++) {
+    for (int turn = 0, turns = some(60); turn < turns; turn++) {
         int seen[VIEW_LOGS][PARTITIONS] = {{0}}, again[VIEW_LOGS][PARTITIONS];
         struct view_cursor cursor = {0}, back = {0};
         int before = turn == 0 ? total : turn == 1 ? 1 : (int)random_below(random, (uint64_t)total);
@@ -251,7 +251,7 @@ static void test_behind(struct random *random, struct folded *folded, int total)
 {
     int bad = 0;
 
-    for (int turn = 0; turn < 25; turn++) {
+    for (int turn = 0, turns = some(25); turn < turns; turn++) {
         int seen[VIEW_LOGS][PARTITIONS] = {{0}};
         struct view_cursor walked = {0}, found = {0};
         int count = turn == 0 ? 1 : turn == 1 ? total : 1 + (int)random_below(random, (uint64_t)total);
@@ -275,7 +275,7 @@ static void test_led(struct random *random, struct folded *folded, int total)
 {
     int bad_move = 0, bad_join = 0, bad_has = 0, bad_covers = 0;
 
-    for (int turn = 0; turn < 20; turn++) {
+    for (int turn = 0, turns = some(20); turn < turns; turn++) {
         struct view_cursor walked = {0}, moved = {0}, joined = {0}, stretch = {0};
         int seen[VIEW_LOGS][PARTITIONS] = {{0}};
         int count = 1 + (int)random_below(random, (uint64_t)total - 500);

@@ -16,6 +16,7 @@ const told = [];            // records that the list of events doesn't show yet
 let shown = null;           // {id, events, loading}: the value in the middle
 let next = null;            // the path of the list's next page
 let polled = 0;              // answers in a row, without a stream
+let refused = false;         // reading is not allowed
 let count = 0, paused = false, state = "connecting", framed = false;
 
 function announce(text) {
@@ -61,14 +62,16 @@ function learn(id, known, atTop) {
 
 async function get(path) {
   const answer = await fetch(path);
-  if (!answer.ok && answer.status !== 404)
+  if (!answer.ok && answer.status !== 403 && answer.status !== 404)
     throw new Error(`${path}: ${answer.status}`);
   return answer;
 }
 
 async function loadValues(path) {
   const answer = await get(path);
-  for (const {value_id, value, version, timestamp} of await answer.json())
+  refused = answer.status === 403;
+  $("none").textContent = refused ? "You may not see values here." : "There are no values yet.";
+  for (const {value_id, value, version, timestamp} of refused ? [] : await answer.json())
     learn(value_id, {number: value, version, stamp: timestamp}, false);
   next = /<([^>]*)>; *rel="next"/.exec(answer.headers.get("Link"))?.[1] ?? null;
   $("more").hidden = !next;
@@ -128,7 +131,7 @@ function paintShown() {
     $("number").textContent = text;
   $("number").classList.toggle("long", text.length > 12);
   $("about").replaceChildren(...value?.version ? [`version ${value.version}`, value.stamp ? ", " : "", time(value.stamp)]
-                                               : ["There is no such value, or not yet."]);
+                                               : [refused ? "You may not see it." : "There is no such value, or not yet."]);
   draw($("chart"), shown.events);
   $("history").replaceChildren(...shown.events.toReversed().map(event => element("tr", {},
     ...[event.version, deed(event.data), number(event.result), time(event.timestamp), event.actor ?? ""]
@@ -240,8 +243,8 @@ async function poll() {
     return;
   try {
     for (const [commandId, {path}] of [...waiting]) {
-      const outcome = await (await get(path)).json();
-      if (outcome.status !== "pending")
+      const answer = await get(path), outcome = answer.ok ? await answer.json() : {};
+      if (["applied", "rejected"].includes(outcome.status))
         settle(commandId, outcome);
     }
     await fresh();
@@ -250,14 +253,14 @@ async function poll() {
     polled = 0; // the server is away
   }
   if (state !== "live" && polled !== 1) // one answer may be that of a server that is just coming back
-    connected(polled ? "asked" : "lost");
+    connected(!polled ? "lost" : refused ? "refused" : "asked");
 }
 
 // --- the beginning ---
 
 const STATES = {
   connecting: "Connecting…", live: "Live", lost: "Connection lost, trying again…",
-  asked: "No stream of events: asking every other second",
+  asked: "No stream of events: asking every other second", refused: "You may neither see values nor what happens",
 };
 
 function connected(name) {
