@@ -555,6 +555,11 @@ lost() {
     finds 'the state in events.state/0: ' calc-verify -i some --state events.state
 }
 
+# The state has all that is in the commands.
+state_is_current() {
+    verify_state 2>/dev/null | grep -q '"behind":0}'
+}
+
 @test "a state in use is verified while its handler works" {
     some_inputs 3000 | calc-submit -o commands >acks
     background calc-handle -f -i commands -o events -r rejections
@@ -568,6 +573,7 @@ lost() {
         rounds=$((rounds + 1))
     done
     wait $submitter
+    until_true 60 state_is_current
     end_started
     run -0 --separate-stderr verify_state
     [[ $output == *'"behind":0}' ]]

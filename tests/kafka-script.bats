@@ -177,7 +177,7 @@ time.sleep(60)' "$1"
     starts one
     create_topic 1 hung
     "$kafka" pause one
-    state_is one 1 paused
+    until_true 10 state_is one 1 paused # not each thread stops at once
     echo late | write_topic hung 3>&- &
     "$kafka" resume one
     wait $!

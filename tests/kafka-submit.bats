@@ -378,7 +378,7 @@ for n, line in enumerate(sys.stdin):
     status_of 64 calc-submit -e -f -i kafka:inputs 2>errors
     status_of 64 calc-submit -i "kafka:$topic" -o "kafka:$topic" 2>errors
     KAFKA_COMMANDS_TOPICS=$topic status_of 64 calc-submit -i "kafka:$topic" -o kafka: 2>errors
-    status_of 64 calc-submit -e -i kafka:inputs --from yesterday 2>errors
+    status_of 64 calc-submit -e -i "kafka:$topic" --from yesterday 2>errors
     status_of 78 calc-submit -e -i kafka:nowhere 2>errors
 }
 

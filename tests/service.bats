@@ -70,9 +70,9 @@ copy_units() {
 }
 
 @test "the settings that the example has commented out are those that the units have" {
-    # KAFKA_BROKER and LOG_LEVEL are the programs' own
+    # the programs' own, which units leave alone
     grep -hoE '^#?(CALC|KAFKA|LOG)_[A-Z_]+=' "$root/service/example.conf" | tr -d '#=' | sort -u |
-        grep -vE '^(KAFKA_BROKER|LOG_LEVEL)$' >example
+        grep -vE '^(CALC_POLICY|KAFKA_BROKER|LOG_LEVEL)$' >example
     grep -h '^Environment=' "$root"/cmd/*/*@.service | grep -oE 'CALC_[A-Z_]+=' | tr -d = | sort -u >units
     diff example units
 }

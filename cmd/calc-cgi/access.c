@@ -66,18 +66,6 @@ bool access_admits(struct api *api, struct command *command, struct response *re
 
 /* --- changes --- */
 
-bool access_renew(struct api *api)
-{
-    struct error error;
-    int result = policy_file_look(api->policy, &error);
-
-    if (result < 0)
-        diag_error("%s; the policy of before goes on", error.text);
-    else if (result > 0)
-        diag_info("took the policy anew");
-    return result > 0;
-}
-
 bool access_lasts(struct policy_file *policy, struct asker *asker)
 {
     unsigned edition = policy_file_edition(policy);

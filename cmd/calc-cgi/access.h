@@ -26,10 +26,6 @@ bool access_may_change(struct api *api, const struct actor *actor, struct respon
 /* The same of a command, which is completed. */
 bool access_admits(struct api *api, struct command *command, struct response *response);
 
-/* Takes the policy anew if its file has changed, and says so. To be called once a second or so, by one
- * thread. Whether it was. */
-bool access_renew(struct api *api);
-
 /* Whether who watches still may. */
 bool access_lasts(struct policy_file *policy, struct asker *asker);
 

@@ -372,7 +372,7 @@ int fastcgi_serve(struct api *api, int socket, struct error *error)
     service_ready();
     while (!stop_asked()) {
         tell(&server);
-        if (access_renew(api))
+        if (policy_file_renew(api->policy))
             streams_wake(api->streams);
         poll(&wait, 1, service_is_on() || api->policy ? LOOK_MS : -1);
     }

@@ -94,7 +94,7 @@ static int follow(struct api *api, struct feed *feed, struct error *error)
 
     view_waiter_open(&waiter, api->viewer.folder);
     while (result >= 0) {
-        access_renew(api);
+        policy_file_renew(api->policy);
         if (!access_lasts(api->policy, &feed->asker))
             break;
         out.len = 0;

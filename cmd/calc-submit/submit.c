@@ -333,18 +333,6 @@ static void begin_progress(struct submitter *submitter)
     progress_begin(&submitter->progress, "submitting", "inputs", end > at ? end - at : 0);
 }
 
-/* Before more is read: the policy may have changed while nothing came. */
-static void renew_policy(struct submitter *submitter)
-{
-    struct error error;
-    int result = policy_file_look(submitter->policy, &error);
-
-    if (result < 0)
-        diag_error("%s; the policy of before goes on", error.text);
-    else if (result > 0)
-        diag_info("took the policy anew");
-}
-
 static int submit_lines(struct submitter *submitter, struct error *error)
 {
     if (reader_open(submitter->input_name, submitter->follow, &submitter->input, error) < 0 ||
@@ -365,7 +353,7 @@ static int submit_lines(struct submitter *submitter, struct error *error)
             break;
         if (got == READ_PAUSE)
             inputs_wait(&submitter->input, 1);
-        renew_policy(submitter);
+        policy_file_renew(submitter->policy); /* it may have changed while nothing came */
     }
     if (!submitter->follow && reader_torn(submitter->input)) {
         diag_error("the last line of %s, at %llu, has no newline: a file's record ends with one",

@@ -187,5 +187,10 @@ int event_parse(const char *line, size_t len, struct outcome *event, struct erro
 
 int rejection_parse(const char *line, size_t len, struct outcome *rejection, struct error *error)
 {
+    struct scan scan = {line, line + len};
+
+    clear(rejection);
+    if (scan_rejection(&scan, rejection) && scan_literal(&scan, "}") && scan.at == scan.end)
+        return 0;
     return parse(read_rejection, line, len, rejection, error);
 }

@@ -151,7 +151,10 @@ static int put(struct writer *writer, size_t index, const struct id *id, struct 
     while (!kafka->failed && rd_kafka_produce(kafka->topic, partition, RD_KAFKA_MSG_F_COPY, line,
                                               len, key, sizeof key, (void *)index) < 0) {
         rd_kafka_resp_err_t code = rd_kafka_last_error();
-        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        /* after a fatal error, the report of a record that was put before says what it was */
+        bool waits = code == RD_KAFKA_RESP_ERR__QUEUE_FULL ||
+                     (code == RD_KAFKA_RESP_ERR__FATAL && kafka->waiting);
+        if (!waits)
             fail(writer, index, code, rd_kafka_err2str(code));
         else if (is_late(kafka))
             time_out(writer);

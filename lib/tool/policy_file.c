@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/diag.h"
+
 enum { SETTLED_SECONDS = 2 };
 
 struct policy_file {
@@ -163,6 +165,18 @@ int policy_file_look(struct policy_file *file, struct error *error)
     known = result < 0 && !file->text.data && strcmp(error->text, file->told.text) == 0;
     file->told = result < 0 ? *error : (struct error){0};
     return known ? 0 : result;
+}
+
+bool policy_file_renew(struct policy_file *file)
+{
+    struct error error;
+    int result = policy_file_look(file, &error);
+
+    if (result < 0)
+        diag_error("%s; the policy of before goes on", error.text);
+    else if (result > 0)
+        diag_info("took the policy anew");
+    return result > 0;
 }
 
 int policy_file_open(const char *path, struct policy_file **out, struct error *error)

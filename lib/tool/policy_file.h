@@ -16,6 +16,9 @@ void policy_file_close(struct policy_file *file);
  * goes on. NULL is no file, and 0. */
 int policy_file_look(struct policy_file *file, struct error *error);
 
+/* The same, and says what came of it on standard error. Whether it was taken. */
+bool policy_file_renew(struct policy_file *file);
+
 /* Goes up with every policy that was taken. */
 unsigned policy_file_edition(struct policy_file *file);
 

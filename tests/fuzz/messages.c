@@ -5,24 +5,12 @@
 
 #include "../../cmd/calc-submit/input.h"
 #include "../unit/messages.h"
+#include "depth.h"
 #include "require.h"
 
 enum { NOW = 1764000000 };
 
 /* --- a command by jansson alone --- */
-
-static size_t depth(json_t *value)
-{
-    size_t deepest = 0, index, below;
-    const char *key;
-    json_t *member;
-
-    json_object_foreach(value, key, member)
-        deepest = (below = depth(member)) > deepest ? below : deepest;
-    json_array_foreach(value, index, member)
-        deepest = (below = depth(member)) > deepest ? below : deepest;
-    return json_is_object(value) || json_is_array(value) ? deepest + 1 : 0;
-}
 
 static bool read_id(const json_t *text, struct id *id)
 {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "calc/policy.h"
+#include "depth.h"
 #include "require.h"
 
 enum { ACTORS = 64 };
@@ -27,19 +28,6 @@ static bool is_rule(const json_t *value)
             return false;
     return json_is_array(value) ||
            (word && (strcmp(word, "everyone") == 0 || strcmp(word, "actors") == 0));
-}
-
-static size_t depth(json_t *value)
-{
-    size_t deepest = 0, index, below;
-    const char *key;
-    json_t *member;
-
-    json_object_foreach(value, key, member)
-        deepest = (below = depth(member)) > deepest ? below : deepest;
-    json_array_foreach(value, index, member)
-        deepest = (below = depth(member)) > deepest ? below : deepest;
-    return json_is_object(value) || json_is_array(value) ? deepest + 1 : 0;
 }
 
 static bool is_policy(json_t *root)

@@ -22,11 +22,11 @@ static const char *written(const struct outcome *outcome)
     return text;
 }
 
-static int parse_rejection(const char *line, size_t len, struct outcome *rejection)
+static int parse_rejection(const char *line, size_t len, bool json, struct outcome *rejection)
 {
     struct error error = {0};
-    char *copy = line_copy(line, len, false);
-    int result = rejection_parse(copy, len, rejection, &error);
+    char *copy = line_copy(line, len, json);
+    int result = rejection_parse(copy, len + (json && len && line[0] == '{'), rejection, &error);
 
     free(copy);
     return result;
@@ -112,28 +112,50 @@ static void test_events(void)
     ok(events > often(3000) && others > often(3000), "of which %d are events and %d are not", events, others);
 }
 
+/* Whether the scanner and the JSON parser agree on a line; *good: that it is a rejection. */
+static bool both_agree(const char *line, size_t len, struct outcome *rejection, bool *good)
+{
+    struct outcome other;
+
+    *good = parse_rejection(line, len, false, rejection) == 0;
+    return (parse_rejection(line, len, true, &other) == 0) == *good &&
+           (!*good || same_outcome(rejection, &other));
+}
+
 static void test_rejections(void)
 {
     struct random random = {2};
-    int bad = 0;
+    int bad = 0, changed = 0, rejections = 0, others = 0;
+    char line[4096];
 
     for (int i = 0, count = often(20000); i < count; i++) {
         struct outcome rejection, back;
         struct buffer out = {0};
+        bool good;
+        size_t len;
         enum reason reason =
             (enum reason)(REASON_MALFORMED +
                           (int)random_below(&random, REASON_OUT_OF_RANGE - REASON_MALFORMED + 1));
         random_outcome(&random, reason, &rejection);
         outcome_write(&rejection, &out);
         memset(&back, 0x5a, sizeof back);
-        bad += wrong(parse_rejection(out.data, out.len - 1, &back) == 0 &&
+        bad += wrong(both_agree(out.data, out.len - 1, &back, &good) && good &&
                          same_outcome(&rejection, &back),
                      "%.*s", (int)out.len, out.data);
         bad +=
             wrong(strncmp(written(&back), out.data, out.len) == 0, "%.*s", (int)out.len, out.data);
+        len = out.len - 1;
+        memcpy(line, out.data, len);
         buffer_release(&out);
+        len = mutate(&random, line, len, sizeof line);
+        changed += wrong(both_agree(line, len, &back, &good), "%.*s", (int)len, line);
+        rejections += good;
+        others += !good;
     }
-    ok(!bad, "rejections of every reason are written and read back");
+    ok(!bad, "rejections of every reason are written and read back, by the scanner as by JSON");
+    ok(!changed, "changed at random they are the same to the scanner and to JSON");
+    ok(rejections > often(1500) && others > often(1500), "of which %d are rejections and %d are not",
+       rejections, others);
 }
 
 static void test_refused(void)
@@ -188,11 +210,11 @@ static void test_refused(void)
     ok(!bad, "what is no event is refused, its version or result included");
     bad = 0;
     for (size_t i = 0; i < sizeof rejections / sizeof *rejections; i++)
-        bad += wrong(parse_rejection(rejections[i], strlen(rejections[i]), &outcome) < 0, "%s",
+        bad += wrong(parse_rejection(rejections[i], strlen(rejections[i]), false, &outcome) < 0, "%s",
                      rejections[i]);
     ok(!bad, "what is no rejection is refused");
     ok(parse_rejection(REJECTION("\"unknown_value\"", "0"),
-                       strlen(REJECTION("\"unknown_value\"", "0")), &outcome) == 0 &&
+                       strlen(REJECTION("\"unknown_value\"", "0")), false, &outcome) == 0 &&
            outcome.version == 0,
        "a rejection's version may be 0");
 }
