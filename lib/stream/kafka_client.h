@@ -42,6 +42,18 @@ int kafka_partition_count(struct rd_kafka_s *client, const char *topic, int time
  * told there that connections fail, and may want a word less about it here. */
 void kafka_log(const struct rd_kafka_s *client, int level, const char *facility, const char *text);
 
+/* Whether librdkafka's code says that a connection was refused, by either side: for a name, a password,
+ * a certificate. It keeps trying, but somebody has to change a setting. */
+bool kafka_turned_away(int code);
+
+/* Whether a broker's code says that we may not do this. */
+bool kafka_forbidden(int code);
+
+/* 0, or -1 with EX_CONFIG if a connection of this process was refused since this was asked last. It
+ * serves the client's callbacks, so that it isn't for one whose records somebody polls. Who sets an
+ * error callback of his own is told there. */
+int kafka_refusal(struct rd_kafka_s *client, struct error *error);
+
 /* The brokers, for messages. */
 const char *kafka_brokers(void);
 
