@@ -12,7 +12,7 @@ setup_file() {
     for program in "${kafka_needs[@]}"; do
         command -v "$program" >/dev/null || return 0
     done
-    start_secured
+    start_secured && calc-topics -F "$(as calc-topics)" create --partitions 2 >"$BATS_FILE_TMPDIR/made"
 }
 
 # patterns: every secret, also as it would go over a wire or into a dump.
@@ -60,13 +60,20 @@ refused() {
     }
 }
 
+# scram TOOL...: as calc-submit, by SCRAM-SHA-512.
+scram() {
+    sed 's/^sasl.mechanisms=.*/sasl.mechanisms=SCRAM-SHA-512/' "$(as calc-submit)" >"$secured/scram.properties"
+    chmod 600 "$secured/scram.properties"
+    "$1" -F "$(as scram)" "${@:2}"
+}
+
 # Everything once, each part by its own name; what they print goes into files.
 pipeline() {
-    calc-topics -F "$(as calc-topics)" "$@" create --partitions 2 >topics 2>topics.said
+    calc-topics -F "$(as calc-topics)" "$@" create >topics 2>topics.said
     calc-submit -F "$(as calc-submit)" "$@" -o kafka: create 7 >submitted 2>submitted.said
     calc-submit -F "$(as calc-submit)" "$@" -o kafka: add "$(jq -r .value_id submitted)" 3 \
         >added 2>added.said
-    calc-submit -F "$(as calc-submit)" "$@" -o kafka: add "$(uuidgen)" 3 >stray 2>stray.said
+    calc-submit -F "$(as calc-submit)" "$@" -o kafka: add "$(cat /proc/sys/kernel/random/uuid)" 3 >stray 2>stray.said
     printf '{"value":2}' | as_cgi POST /values CONTENT_LENGTH=11 CALC_KAFKA_CONFIG="$(as calc-cgi)"
     calc-handle -F "$(as calc-handle)" "$@" -e -i kafka: -o kafka: -r kafka: --state state 2>handled.said
     calc-project -F "$(as calc-project)" "$@" -e -i kafka: -r kafka: --view view 2>projected.said
@@ -78,7 +85,8 @@ pipeline() {
 
 @test "the whole pipeline runs, each part by its own name and rights" {
     pipeline
-    [ "$(jq -c 'select(.created)' topics | wc -l)" -eq 3 ]
+    [ "$(jq -c 'select(.created)' "$BATS_FILE_TMPDIR/made" | wc -l)" -eq 3 ]
+    [ "$(jq -c 'select(.created | not)' topics | wc -l)" -eq 3 ]
     grep -q '^Status: 202' answer
     [ "$(jq -r .value values | sort -n | paste -sd ' ')" = "2 10" ]
     [ "$(grep -c '' watched)" -eq 4 ]
@@ -87,8 +95,7 @@ pipeline() {
     cat topics.said said handled.said projected.said verified.said
     [ ! -s topics.said ] && [ ! -s said ] && [ ! -s handled.said ]
     [ ! -s projected.said ] && [ ! -s verified.said ]
-    # calc-submit does without some, and says so
-    grep -q "topic events isn't checked: there is no permission to describe it" submitted.said
+    [ ! -s submitted.said ]
 }
 
 @test "no secret is in anything that was written, nor in a command line" {
@@ -97,7 +104,7 @@ pipeline() {
     watcher=${started[-1]}
     until_true 10 grep -q ready cmdlines
     # it would be seen
-    background python3 -c 'import signal; signal.pause()' "$(password calc-handle)"
+    background perl -e 'sleep 600' "$(password calc-handle)"
     until_true 10 grep -q seen cmdlines
     kill "${started[-1]}"
 
@@ -105,7 +112,7 @@ pipeline() {
     pipeline -X debug=all -X statistics.interval.ms=20
     printf '{"value":2}' | as_cgi POST /values CONTENT_LENGTH=11 \
         CALC_KAFKA_CONFIG="$(as calc-handle)" # which may not
-    calc-submit -F "$(as plain)" -X debug=all -o kafka: create 1 >by-plain 2>&1
+    scram calc-submit -X debug=all -o kafka: create 1 >by-scram 2>&1 || true
 
     kill "$watcher"
     until_true 10 grep -q looks cmdlines
@@ -152,7 +159,7 @@ may_not() {
     refused 78 'commands.*authorization failed' calc-submit -F "$(as calc-handle)" -o kafka: create 1
     refused 78 'events.*(authorization failed|permission)' \
         calc-submit -F "$(as calc-cgi)" -o kafka:events create 1
-    refused 78 'commands.*permission to|authorization failed' \
+    refused 78 'no permission to|authorization failed' \
         calc-handle -F "$(as calc-cgi)" -e -i kafka: -o kafka: -r kafka: --state state
     refused 78 'authorization failed' calc-project -F "$(as calc-submit)" -e -i kafka: -r kafka: --view view
     refused 78 'permission|authorization failed' \
@@ -178,7 +185,7 @@ may_not() {
     [ "$(counts events)" -eq "$before" ]
     # nothing of theirs is in the way
     calc-handle -F "$(as calc-handle)" -e -i kafka: -o kafka: -r kafka: --state four
-    [ "$(counts events)" -eq $((before + 1)) ]
+    [ "$(counts events)" -gt "$before" ]
 }
 
 # every_tool FILE STATUS PATTERN: is refused the same way, by whatever it asks first.
@@ -211,9 +218,7 @@ every_tool() {
         calc-submit -F "$(as calc-submit)" -o kafka: create 1
 }
 
-@test "SCRAM-SHA-256 and PLAIN serve as well, and nothing goes without TLS" {
-    calc-submit -F "$(as scram-256)" -o kafka: create 1
-    calc-submit -F "$(as plain)" -o kafka: create 1
+@test "nothing goes without TLS" {
     (umask 077 && sed 's/SASL_SSL/SASL_PLAINTEXT/' "$(as calc-submit)" >unsafe)
     refused 75 'Kafka at' calc-submit -F unsafe -X message.timeout.ms=1000 -o kafka: create 1
 }

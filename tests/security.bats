@@ -30,7 +30,7 @@ secret=hush-9a1f0c7e
         grep -q 'properties, line 1: a secret.*everybody can' said
         [ "$(grep -c "$secret" said)" -eq 0 ]
         [ ! -e log ]
-        CALC_KAFKA_CONFIG=properties status_of 78 calc-cgi --listen socket 2>said
+        CALC_COMMANDS=log CALC_VIEW=view CALC_KAFKA_CONFIG=properties status_of 78 calc-cgi --listen socket 2>said
         grep -q 'everybody can' said
     done
     for mode in 600 640 400 660; do
@@ -75,6 +75,7 @@ make_all() {
     calc-handle -i commands -o events -r rejections
     calc-project -i events -r rejections --view view
     calc-project -i events -r rejections --view view --rebuild
+    mkdir shut
     calc-handle -i commands -o shut/events -r shut/rejections --state shut/state
     CALC_COMMANDS=$PWD/commands CALC_VIEW=$PWD/view background calc-cgi --listen "$PWD/socket"
     until_true 10 test -S socket
@@ -92,7 +93,6 @@ widest() {
     for mask in 077 027 022; do
         mkdir "$BATS_TEST_TMPDIR/$mask"
         cd "$BATS_TEST_TMPDIR/$mask"
-        (umask $mask && mkdir shut)
         umask $mask
         make_all
         end_cgi $mask

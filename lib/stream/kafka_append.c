@@ -83,7 +83,7 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     struct kafka_appender *appender = waiting->appender;
     bool surely_not = rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
     rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(client, NULL, 0);
-    rd_kafka_resp_err_t code = fatal ? fatal : message->err;
+    rd_kafka_resp_err_t code = kafka_forbidden(fatal) ? fatal : message->err;
     int status = !surely_not ? EX_UNAVAILABLE : kafka_forbidden(code) ? EX_CONFIG : EX_TEMPFAIL;
 
     (void)opaque;

@@ -88,7 +88,7 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     if (!message->err)
         kafka->progressed = true;
     else if ((fatal = rd_kafka_fatal_error(client, reason, sizeof reason)) != 0)
-        fail(writer, index, fatal, reason);
+        fail(writer, index, kafka_forbidden(fatal) ? fatal : message->err, reason);
     else
         fail(writer, index, message->err, rd_kafka_err2str(message->err));
 }
@@ -276,6 +276,8 @@ static int count_partitions(struct writer *writer, struct error *error)
         result = kafka_partition_count(kafka->client, writer->name,
                                        left_ms < LOOK_MS ? (int)left_ms : LOOK_MS,
                                        &kafka->partitions, error);
+        if (result < 0 && error->status == EX_TEMPFAIL && kafka_refusal(kafka->client, error) < 0)
+            return -1;
     } while (result < 0 && error->status == EX_TEMPFAIL && clock_ms() < end_ms &&
              !(kafka_give_up && kafka_give_up()));
     return result;
