@@ -253,6 +253,11 @@ static void on_error(rd_kafka_t *client, int code, const char *reason, void *opa
     pthread_mutex_unlock(&refusal_mutex);
 }
 
+void kafka_watch_refusals(struct rd_kafka_conf_s *conf)
+{
+    rd_kafka_conf_set_error_cb(conf, on_error);
+}
+
 int kafka_refusal(struct rd_kafka_s *client, struct error *error)
 {
     int result;
@@ -318,7 +323,6 @@ struct rd_kafka_conf_s *kafka_conf(const struct kafka_property *defaults,
         return NULL;
     }
     rd_kafka_conf_set_log_cb(conf, kafka_log);
-    rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_stats_cb(conf, on_statistics);
     return conf;
 }
@@ -354,6 +358,28 @@ int kafka_error(struct error *error, int status, int code, const char *what)
 {
     return error_set(error, status, "Kafka at %s: %s: %s", kafka_brokers(), what,
                      rd_kafka_err2str((rd_kafka_resp_err_t)code));
+}
+
+int kafka_ask_why(int timeout_ms, struct error *error)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_conf_t *conf = kafka_conf(NULL, NULL, error);
+    rd_kafka_t *client;
+    int result = 0;
+
+    if (!conf)
+        return -1;
+    kafka_watch_refusals(conf);
+    client = kafka_new(KAFKA_CONSUMER, conf, error);
+    if (!client)
+        return -1;
+    kafka_refusal(client, error);
+    if (rd_kafka_metadata(client, 0, NULL, &metadata, timeout_ms) == 0)
+        rd_kafka_metadata_destroy(metadata);
+    else
+        result = kafka_refusal(client, error);
+    rd_kafka_destroy(client);
+    return result;
 }
 
 /* Errors of metadata that pass: the topic was just made, or its leader is being chosen. */

@@ -56,6 +56,7 @@ int survey_open(struct survey *survey, struct kafka_topics *topics, const char *
     *survey = (struct survey){.topics = topics, .deadline_ms = clock_ms() + topics->timeout_ms};
     if (!conf)
         return -1;
+    kafka_watch_refusals(conf);
     survey->largest_batch = largest_batch(conf);
     survey->client = kafka_new(KAFKA_CONSUMER, conf, error);
     if (!survey->client)

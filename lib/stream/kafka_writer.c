@@ -267,6 +267,8 @@ static int count_partitions(struct writer *writer, struct error *error)
 {
     struct kafka_writer *kafka = writer->kafka;
     int64_t end_ms = kafka->timeout_ms ? clock_ms() + kafka->timeout_ms : INT64_MAX;
+    struct error reason;
+    bool refused = false;
     int result;
 
     do {
@@ -276,8 +278,10 @@ static int count_partitions(struct writer *writer, struct error *error)
         result = kafka_partition_count(kafka->client, writer->name,
                                        left_ms < LOOK_MS ? (int)left_ms : LOOK_MS,
                                        &kafka->partitions, error);
-        if (result < 0 && error->status == EX_TEMPFAIL && kafka_refusal(kafka->client, error) < 0)
-            return -1;
+        if (result < 0 && error->status == EX_TEMPFAIL && left_ms >= LOOK_MS)
+            refused = kafka_ask_why(LOOK_MS, &reason) < 0;
+        if (refused)
+            *error = reason;
     } while (result < 0 && error->status == EX_TEMPFAIL && clock_ms() < end_ms &&
              !(kafka_give_up && kafka_give_up()));
     return result;
