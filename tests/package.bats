@@ -61,6 +61,7 @@ field() {
     done
     [ -s share/doc/calc/examples/lighttpd-fastcgi.conf ]
     [ -s share/doc/calc/examples/example.conf ]
+    [ -s share/doc/calc/examples/credentials.conf ]
     [ -s lib/systemd/system/calc@.target ]
     cmp "$root/service/sysusers.conf" lib/sysusers.d/calc.conf
     cmp "$root/service/tmpfiles.conf" lib/tmpfiles.d/calc.conf
@@ -192,6 +193,8 @@ completions() {
         grep "^/usr/share/doc/calc-tools/examples/$example-.*\.conf$" tools
     done
     grep -Fx /usr/share/doc/calc-service/examples/example.conf service
+    grep -Fx /usr/share/doc/calc-service/examples/credentials.conf service
+    grep -Fx /usr/share/doc/calc-tools/sbom.spdx.json tools
 }
 
 @test "the packages' programs are hardened as Debian's are" {

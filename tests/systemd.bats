@@ -341,6 +341,45 @@ lock_is_held() {
     verify_demo
 }
 
+# --- secrets ---
+
+# settings_of UNIT: its command line.
+settings_of() {
+    booted cat "/proc/$(property "$1" MainPID)/cmdline" | tr '\0' ' '
+}
+
+@test "a secret comes by systemd's credentials, and the user calc can't read it where it lies" {
+    for part in handle project cgi; do
+        booted install -D -m 644 /usr/share/doc/calc/examples/credentials.conf \
+            "/run/systemd/system/calc-$part@.service.d/credentials.conf"
+    done
+    printf 'sasl.username=calc\nsasl.password=hush-4711\n' |
+        booted sh -c 'umask 077 && cat >/etc/calc/demo.kafka'
+    booted systemctl daemon-reload
+    booted systemctl restart calc-{handle,project,cgi}@demo.service
+    until_true 20 all_run
+    for part in handle project cgi; do
+        settings_of "calc-$part@demo" >cmdline
+        grep -F -- "-F /run/credentials/calc-$part@demo.service/kafka" cmdline
+        [ "$(grep -c hush cmdline)" -eq 0 ]
+    done
+    # neither there nor in the copies of the others
+    status_of 1 booted runuser -u calc -- cat /etc/calc/demo.kafka 2>/dev/null
+    status_of 1 booted runuser -u nobody -- cat /run/credentials/calc-cgi@demo.service/kafka 2>/dev/null
+    # it is read: a broken one is a wrong setting
+    echo 'sasl.password hush-4711' | booted sh -c 'cat >/etc/calc/demo.kafka'
+    booted systemctl restart calc-project@demo.service 2>/dev/null || true
+    until_true 20 is calc-project@demo.service failed
+    [ "$(property calc-project@demo ExecMainStatus)" -eq 78 ]
+    [[ $(journal calc-project@demo) == *'kafka, line 1: no name=value'* ]]
+    booted journalctl --no-pager -o export >everything
+    [ "$(grep -c hush-4711 everything)" -eq 0 ]
+    booted rm -r /run/systemd/system/calc-{handle,project,cgi}@.service.d /etc/calc/demo.kafka
+    booted systemctl daemon-reload
+    booted systemctl restart calc-{handle,project,cgi}@demo.service
+    until_true 20 all_run
+}
+
 @test "it stops cleanly, in time, and each part with success" {
     booted systemctl restart calc@demo.target
     until_true 20 all_run

@@ -21,11 +21,11 @@ void kafka_install(void);
 extern bool (*kafka_give_up)(void);
 
 /* A property of librdkafka as "name=value", for every client that is opened later: as -X has it.
- * EX_USAGE if it is none, or one that the guarantees rest on. */
+ * EX_USAGE if it is none, one that the guarantees rest on, or a secret, since a command line isn't. */
 int kafka_set(const char *property, struct error *error);
 
 /* The same for each line of a file, as -F has it: "name=value", "#" begins a comment. EX_CONFIG for a
- * bad line, EX_IOERR if it can't be read. Secrets belong there. */
+ * bad line, or if it has a secret and everybody may read or write it; EX_IOERR if it can't be read. */
 int kafka_load(const char *path, struct error *error);
 
 /* The topic that a stream's path names: the path itself or, if it is empty, the default of the role:

@@ -82,8 +82,10 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     struct waiting *waiting = message->_private;
     struct kafka_appender *appender = waiting->appender;
     bool surely_not = rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
+    rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(client, NULL, 0);
+    rd_kafka_resp_err_t code = kafka_forbidden(fatal) ? fatal : message->err;
+    int status = !surely_not ? EX_UNAVAILABLE : kafka_forbidden(code) ? EX_CONFIG : EX_TEMPFAIL;
 
-    (void)client;
     (void)opaque;
     pthread_mutex_lock(&appender->mutex);
     if (waiting->abandoned) {
@@ -92,9 +94,7 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
         waiting->done = true;
         waiting->unknown = message->err && !surely_not;
         if (message->err)
-            waiting->result =
-                kafka_error(&waiting->error, surely_not ? EX_TEMPFAIL : EX_UNAVAILABLE,
-                            message->err, appender->topic);
+            waiting->result = kafka_error(&waiting->error, status, code, appender->topic);
         pthread_cond_signal(&waiting->changed);
     }
     pthread_mutex_unlock(&appender->mutex);

@@ -2,9 +2,12 @@
 #include "stream/kafka_client.h"
 
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "base/diag.h"
@@ -43,17 +46,30 @@ static const struct {
     {"allow.auto.create.topics", "topics are made by calc-topics, with the right settings"},
 };
 
-int kafka_set(const char *property, struct error *error)
+/* By their names, so that a later librdkafka's are among them. */
+static bool is_secret(const char *name, size_t len)
+{
+    static const char *const parts[] = {"password", "secret", "ssl.key.pem", "ssl_key"};
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (memmem(name, len, parts[i], strlen(parts[i])))
+            return true;
+    return false;
+}
+
+/* Takes a property; *secret tells whether its value is one. No message has a value in it. */
+static int take(const char *property, bool *secret, struct error *error)
 {
     const char *equals = strchr(property, '=');
     struct user_property *grown;
     size_t len;
 
     if (!equals || equals == property)
-        return error_set(error, EX_USAGE, "a property is name=value, not '%s'", property);
+        return error_set(error, EX_USAGE, "a property is name=value");
     len = (size_t)(equals - property);
     if (len > 6 && strncmp(property, "topic.", 6) == 0) /* librdkafka takes both spellings */
         property += 6, len -= 6;
+    *secret = is_secret(property, len);
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if (strlen(refused[i].name) == len && strncmp(property, refused[i].name, len) == 0)
             return error_set(error, EX_USAGE, "%s can't be set: %s", refused[i].name,
@@ -71,6 +87,19 @@ int kafka_set(const char *property, struct error *error)
     return 0;
 }
 
+int kafka_set(const char *property, struct error *error)
+{
+    size_t len = strcspn(property, "=");
+    bool secret;
+
+    if (property[len] && is_secret(property, len))
+        return error_set(error, EX_USAGE,
+                         "%.*s is a secret, and everybody on this machine can read a command line: "
+                         "put it into a file for -F",
+                         (int)len, property);
+    return take(property, &secret, error);
+}
+
 static char *trim(char *text)
 {
     char *end;
@@ -83,18 +112,34 @@ static char *trim(char *text)
 }
 
 /* "name = value", as in kcat's and Java's files. */
-static int load_line(char *line, struct error *error)
+static int load_line(char *line, bool *secret, struct error *error)
 {
     char *text = trim(line), *equals = strchr(text, '=');
     char property[8192];
 
+    *secret = false;
     if (!*text || *text == '#')
         return 0;
     if (!equals)
         return error_set(error, EX_CONFIG, "no name=value");
     *equals = '\0';
     snprintf(property, sizeof property, "%s=%s", trim(text), trim(equals + 1));
-    return kafka_set(property, error);
+    return take(property, secret, error);
+}
+
+/* A secret that all may read is none, and who may write there says which broker gets it. */
+static int check_mode(FILE *file, struct error *error)
+{
+    struct stat status;
+
+    if (fstat(fileno(file), &status) < 0)
+        return error_errno(error, EX_IOERR, "can't look at it");
+    if (status.st_mode & (S_IROTH | S_IWOTH))
+        return error_set(error, EX_CONFIG,
+                         "a secret, in a file that everybody can %s: chmod o= it, and change the "
+                         "secret",
+                         status.st_mode & S_IROTH ? "read" : "write");
+    return 0;
 }
 
 int kafka_load(const char *path, struct error *error)
@@ -103,6 +148,7 @@ int kafka_load(const char *path, struct error *error)
     struct error reason;
     unsigned number = 0;
     int result = 0;
+    bool secret;
     FILE *file = fopen(path, "re");
 
     if (!file)
@@ -112,8 +158,11 @@ int kafka_load(const char *path, struct error *error)
         if (!strchr(line, '\n') && !feof(file))
             result = error_set(&reason, EX_CONFIG, "longer than %zu bytes", sizeof line - 2);
         else
-            result = load_line(line, &reason);
+            result = load_line(line, &secret, &reason);
+        if (result == 0 && secret)
+            result = check_mode(file, &reason);
     }
+    explicit_bzero(line, sizeof line);
     if (result < 0)
         error_set(error, EX_CONFIG, "%s, line %u: %s", path, number, reason.text);
     else if (ferror(file))
@@ -186,6 +235,43 @@ void kafka_log(const struct rd_kafka_s *client, int level, const char *facility,
         diag_debug("Kafka: %s: %s", facility, text);
 }
 
+/* Why a broker turned us away at the last attempt. All clients of a process have the same settings, so
+ * it is the process's; status 0: it didn't. */
+static struct error refusal;
+static pthread_mutex_t refusal_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+/* librdkafka goes on and tries again, whatever it is. */
+static void on_error(rd_kafka_t *client, int code, const char *reason, void *opaque)
+{
+    (void)opaque;
+    if (!kafka_turned_away(code)) {
+        kafka_log(client, LOG_ERR, "ERROR", reason);
+        return;
+    }
+    pthread_mutex_lock(&refusal_mutex);
+    error_set(&refusal, EX_CONFIG, "Kafka at %s: %s", kafka_brokers(), reason);
+    pthread_mutex_unlock(&refusal_mutex);
+}
+
+void kafka_watch_refusals(struct rd_kafka_conf_s *conf)
+{
+    rd_kafka_conf_set_error_cb(conf, on_error);
+}
+
+int kafka_refusal(struct rd_kafka_s *client, struct error *error)
+{
+    int result;
+
+    rd_kafka_poll(client, 0);
+    pthread_mutex_lock(&refusal_mutex);
+    result = refusal.status ? -1 : 0;
+    if (result < 0)
+        *error = refusal;
+    refusal.status = 0;
+    pthread_mutex_unlock(&refusal_mutex);
+    return result;
+}
+
 /* With -X statistics.interval.ms: a line of JSON on stderr. */
 static int on_statistics(rd_kafka_t *client, char *json, size_t len, void *opaque)
 {
@@ -255,10 +341,45 @@ struct rd_kafka_s *kafka_new(enum kafka_client kind, struct rd_kafka_conf_s *con
     return client;
 }
 
+bool kafka_turned_away(int code)
+{
+    return code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL;
+}
+
+bool kafka_forbidden(int code)
+{
+    return code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+           code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
+           code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
+           code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+}
+
 int kafka_error(struct error *error, int status, int code, const char *what)
 {
     return error_set(error, status, "Kafka at %s: %s: %s", kafka_brokers(), what,
                      rd_kafka_err2str((rd_kafka_resp_err_t)code));
+}
+
+int kafka_ask_why(int timeout_ms, struct error *error)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_conf_t *conf = kafka_conf(NULL, NULL, error);
+    rd_kafka_t *client;
+    int result = 0;
+
+    if (!conf)
+        return -1;
+    kafka_watch_refusals(conf);
+    client = kafka_new(KAFKA_CONSUMER, conf, error);
+    if (!client)
+        return -1;
+    kafka_refusal(client, error);
+    if (rd_kafka_metadata(client, 0, NULL, &metadata, timeout_ms) == 0)
+        rd_kafka_metadata_destroy(metadata);
+    else
+        result = kafka_refusal(client, error);
+    rd_kafka_destroy(client);
+    return result;
 }
 
 /* Errors of metadata that pass: the topic was just made, or its leader is being chosen. */

@@ -42,6 +42,25 @@ int kafka_partition_count(struct rd_kafka_s *client, const char *topic, int time
  * told there that connections fail, and may want a word less about it here. */
 void kafka_log(const struct rd_kafka_s *client, int level, const char *facility, const char *text);
 
+/* Whether librdkafka's code says that a connection was refused, by either side: for a name, a password,
+ * a certificate. It keeps trying, but somebody has to change a setting. */
+bool kafka_turned_away(int code);
+
+/* Whether a broker's code says that we may not do this. */
+bool kafka_forbidden(int code);
+
+/* Has refusals of this client's connections kept for kafka_refusal(). Not for a client that isn't polled
+ * all the time: librdkafka then says nothing of its errors before it is. */
+void kafka_watch_refusals(struct rd_kafka_conf_s *conf);
+
+/* 0, or -1 with EX_CONFIG if a connection of such a client was refused since this was asked last. It
+ * serves the client's callbacks. */
+int kafka_refusal(struct rd_kafka_s *client, struct error *error);
+
+/* Why there is no answer, for who waits for one: -1 with EX_CONFIG if a broker turns us away, by a client
+ * of its own; 0 if it is something else, which may pass. */
+int kafka_ask_why(int timeout_ms, struct error *error);
+
 /* The brokers, for messages. */
 const char *kafka_brokers(void);
 

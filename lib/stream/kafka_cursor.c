@@ -130,6 +130,7 @@ static int take_event(const struct kafka_reading *reading, const rd_kafka_messag
         return error_set(error, EX_DATAERR, "topic %s, partition %d: a position isn't there: %s",
                          topic, (int)reading->partition, rd_kafka_message_errstr(message));
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
@@ -254,6 +255,8 @@ int kafka_cursor_bounds(struct kafka_cursor *cursor, const char *topic, int32_t 
             code = ask_offset(cursor, topic, partition, RD_KAFKA_OFFSET_END, high);
         if (!code)
             return 0;
+        if (kafka_forbidden(code))
+            return kafka_error(error, EX_CONFIG, code, topic);
         rd_kafka_poll(cursor->client, 10); /* a leader that is being chosen answers at once */
     } while (clock_ms() < deadline && !(cursor->give_up && cursor->give_up()));
     return kafka_error(error, EX_TEMPFAIL, code, topic);

@@ -46,7 +46,9 @@ static int start_at_time(struct reader *reader, int64_t ms, struct error *error)
         kafka->partitions[list->elems[i].partition].start = list->elems[i].offset;
     }
     rd_kafka_topic_partition_list_destroy(list);
-    return code ? kafka_error(error, EX_TEMPFAIL, code, kafka->topic) : 0;
+    return code ? kafka_error(error, kafka_forbidden(code) ? EX_CONFIG : EX_TEMPFAIL, code,
+                              kafka->topic)
+                : 0;
 }
 
 int kafka_start_from(struct reader *reader, const char *from, struct error *error)

@@ -174,6 +174,7 @@ static int take_event(struct kafka_processor *processor, const rd_kafka_message_
                          kafka_brokers());
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
     case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
@@ -363,8 +364,7 @@ int kafka_processor_committed(struct kafka_processor *processor, int64_t *offset
         rd_kafka_topic_partition_list_destroy(list);
         if (!code)
             return 0;
-        if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
-            code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        if (kafka_forbidden(code))
             return kafka_error(error, EX_CONFIG, code, "can't read committed offsets");
         if (clock_ms() >= deadline || kafka_must_stop(processor))
             return kafka_error(error, EX_TEMPFAIL, code, "no answer about committed offsets");

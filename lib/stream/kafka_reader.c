@@ -54,7 +54,8 @@ static void on_error(rd_kafka_t *client, int code, const char *reason, void *opa
         code = rd_kafka_fatal_error(client, text, sizeof text);
         error_set(&kafka->reason, EX_IOERR, "Kafka at %s: %s", kafka_brokers(), text);
         kafka->failure = &kafka->reason;
-    } else if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION) {
+    } else if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+               (kafka_turned_away(code) && !kafka->partitions)) { /* later it may pass */
         error_set(&kafka->reason, EX_CONFIG, "Kafka at %s: %s", kafka_brokers(), reason);
         kafka->failure = &kafka->reason;
     } else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {

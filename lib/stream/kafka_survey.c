@@ -11,6 +11,9 @@
  * around. */
 enum { LONGEST_RECORD = 65536 + 1024 };
 
+/* For the first answer; each time twice as much. */
+enum { PATIENCE_MS = 250 };
+
 int survey_left_ms(const struct survey *survey)
 {
     int64_t left = survey->deadline_ms - clock_ms();
@@ -53,6 +56,7 @@ int survey_open(struct survey *survey, struct kafka_topics *topics, const char *
     *survey = (struct survey){.topics = topics, .deadline_ms = clock_ms() + topics->timeout_ms};
     if (!conf)
         return -1;
+    kafka_watch_refusals(conf);
     survey->largest_batch = largest_batch(conf);
     survey->client = kafka_new(KAFKA_CONSUMER, conf, error);
     if (!survey->client)
@@ -107,21 +111,26 @@ static void look_at(struct survey *survey, int role, const rd_kafka_metadata_top
 }
 
 /* A broker that was away answers before it is one of the cluster again: then there is none, and no
- * partition has a leader. */
+ * partition has a leader. One that refuses us is asked again by librdkafka until the time is up, which
+ * is why it gets more and more of it. */
 static int ask(const struct survey *survey, const rd_kafka_metadata_t **metadata,
                struct error *error)
 {
-    for (;;) {
-        rd_kafka_resp_err_t code =
-            rd_kafka_metadata(survey->client, 0, NULL, metadata, survey_left_ms(survey));
-        if (code)
-            return kafka_error(error, EX_TEMPFAIL, code, "no answer");
-        if ((*metadata)->broker_cnt)
+    kafka_refusal(survey->client, error); /* an earlier one is over, for all that we know */
+    for (int patience_ms = PATIENCE_MS;; patience_ms *= 2) {
+        int left_ms = survey_left_ms(survey);
+        rd_kafka_resp_err_t code = rd_kafka_metadata(
+            survey->client, 0, NULL, metadata, left_ms < patience_ms ? left_ms : patience_ms);
+        if (!code && (*metadata)->broker_cnt)
             return 0;
-        rd_kafka_metadata_destroy(*metadata);
+        if (!code)
+            rd_kafka_metadata_destroy(*metadata);
+        if (kafka_refusal(survey->client, error) < 0)
+            return -1;
         if (!survey_left_ms(survey))
-            return error_set(error, EX_TEMPFAIL, "Kafka at %s: no broker is ready",
-                             kafka_brokers());
+            return code ? kafka_error(error, EX_TEMPFAIL, code, "no answer")
+                        : error_set(error, EX_TEMPFAIL, "Kafka at %s: no broker is ready",
+                                    kafka_brokers());
         poll(NULL, 0, SURVEY_AGAIN_MS);
     }
 }

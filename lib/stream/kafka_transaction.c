@@ -34,7 +34,9 @@ static int judge(const struct kafka_processor *processor, rd_kafka_error_t *answ
         return 0;
     error_set(error, rd_kafka_error_is_fatal(answer) ? EX_TEMPFAIL : EX_IOERR,
               "Kafka at %s: %s: %s", kafka_brokers(), what, rd_kafka_error_string(answer));
-    if (rd_kafka_error_is_fatal(answer))
+    if (kafka_forbidden(rd_kafka_error_code(answer)))
+        error->status = EX_CONFIG; /* done again it would be refused again */
+    else if (rd_kafka_error_is_fatal(answer))
         result = -1; /* fenced by another instance, or by the broker, which gave us up */
     else if (rd_kafka_error_txn_requires_abort(answer))
         result = 2;
@@ -43,12 +45,6 @@ static int judge(const struct kafka_processor *processor, rd_kafka_error_t *answ
     else if (rd_kafka_error_code(answer) == RD_KAFKA_RESP_ERR__FENCED ||
              rd_kafka_error_code(answer) == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH)
         error->status = EX_TEMPFAIL;
-    else if (rd_kafka_error_code(answer) ==
-                 RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED ||
-             rd_kafka_error_code(answer) == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
-             rd_kafka_error_code(answer) == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-             rd_kafka_error_code(answer) == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
-        error->status = EX_CONFIG;
     if (result == 1 && kafka_must_stop(processor)) {
         error->status = EX_TEMPFAIL;
         result = -1;
@@ -255,8 +251,11 @@ uint64_t kafka_processor_end(const struct kafka_processor *processor, enum kafka
 
 int kafka_processor_commit(struct kafka_processor *processor, struct error *error)
 {
-    int result = processor->broken ? 2 : send_offsets(processor, error);
+    struct error unsaid;
+    int result = send_offsets(processor, error); /* which tells, too, why a transaction is broken */
 
+    if (result == 0 && processor->broken)
+        result = 2;
     while (result == 0 || result == 1) {
         result = judge(processor, rd_kafka_commit_transaction(processor->producer, KAFKA_WAIT_MS),
                        "can't commit a transaction", error);
@@ -265,6 +264,8 @@ int kafka_processor_commit(struct kafka_processor *processor, struct error *erro
             return 1;
         }
     }
+    if (result < 0 && error->status == EX_CONFIG)
+        kafka_processor_abort(processor, &unsaid); /* so that readers needn't wait for its time-out */
     if (result < 0)
         return -1;
     diag_warn("%s; the transaction is aborted and done again",

@@ -41,15 +41,13 @@ static bool is_permanent(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
     case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
         return true;
     default:
-        return false;
+        return kafka_forbidden(code);
     }
 }
 
@@ -80,6 +78,7 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     struct kafka_writer *kafka = writer->kafka;
     size_t index = (size_t)message->_private;
     struct writer_record *record = writer_record(writer, index);
+    rd_kafka_resp_err_t fatal;
     char reason[512];
 
     record->partition = message->partition;
@@ -88,8 +87,8 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     kafka->waiting--;
     if (!message->err)
         kafka->progressed = true;
-    else if (rd_kafka_fatal_error(client, reason, sizeof reason))
-        fail(writer, index, message->err, reason);
+    else if ((fatal = rd_kafka_fatal_error(client, reason, sizeof reason)) != 0)
+        fail(writer, index, kafka_forbidden(fatal) ? fatal : message->err, reason);
     else
         fail(writer, index, message->err, rd_kafka_err2str(message->err));
 }
@@ -271,6 +270,8 @@ static int count_partitions(struct writer *writer, struct error *error)
 {
     struct kafka_writer *kafka = writer->kafka;
     int64_t end_ms = kafka->timeout_ms ? clock_ms() + kafka->timeout_ms : INT64_MAX;
+    struct error reason;
+    bool refused = false;
     int result;
 
     do {
@@ -280,6 +281,10 @@ static int count_partitions(struct writer *writer, struct error *error)
         result = kafka_partition_count(kafka->client, writer->name,
                                        left_ms < LOOK_MS ? (int)left_ms : LOOK_MS,
                                        &kafka->partitions, error);
+        if (result < 0 && error->status == EX_TEMPFAIL && left_ms >= LOOK_MS)
+            refused = kafka_ask_why(LOOK_MS, &reason) < 0;
+        if (refused)
+            *error = reason;
     } while (result < 0 && error->status == EX_TEMPFAIL && clock_ms() < end_ms &&
              !(kafka_give_up && kafka_give_up()));
     return result;
