@@ -182,6 +182,10 @@ slowly() {
         env ASAN_OPTIONS=detect_leaks=0 calc-watch --view view --from beginning -e >out"
     grep -aEq $'watching: [0-9]+ records, [0-9]+/s, [0-9]+%, [0-9]+ s left' seen
     [ "$(tail -c 4 seen)" = $'\r\033[K' ]
+    on_terminal "strace -f -o /dev/null -e trace=write -P $PWD/out -e inject=write:delay_exit=60000 \
+        env ASAN_OPTIONS=detect_leaks=0 calc-get --view view --all >out"
+    grep -aEq $'getting: [0-9]+ values, [0-9]+/s, [0-9]+%, [0-9]+ s left' seen
+    [ "$(tail -c 4 seen)" = $'\r\033[K' ]
     on_terminal "$(slowly events 120000) calc-project -i events -r rejections --view view --rebuild"
     grep -aEq $'rebuilding: [0-9]+ records, [0-9]+/s, [0-9]+%, [0-9]+ s left' seen
     on_terminal "$(slowly commands 120000) calc-submit -i commands -o copy >out" || true

@@ -218,6 +218,7 @@ int main(int argc, char **argv)
         diag_error("%s", error.text);
         query.status = error.status;
     }
+    progress_end(&query.progress);
     view_close(query.view);
     writer_close(query.out);
     return query.status;

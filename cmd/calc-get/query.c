@@ -1,5 +1,7 @@
 #include "query.h"
 
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "base/diag.h"
 #include "tool/wait.h"
@@ -132,10 +134,17 @@ static int get_value(struct query *query, const struct id *id, struct error *err
     return result < 0 ? -1 : 0;
 }
 
+static void begin_progress(struct query *query, const char *units, uint64_t total)
+{
+    if (isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO))
+        progress_begin(&query->progress, "getting", units, total);
+}
+
 /* The history only grows at its end: its pages fit together, whichever snapshot they come from. */
 static int get_history(struct query *query, const struct id *id, struct error *error)
 {
     struct outcome events[VIEW_HISTORY_PAGE];
+    struct view_value value;
     struct view_txn *txn;
     uint64_t after = 0;
     int count, result;
@@ -143,6 +152,8 @@ static int get_history(struct query *query, const struct id *id, struct error *e
     for (;;) {
         if (look(query, &txn, error) < 0)
             return -1;
+        if (!after && view_get_value(txn, id, &value, error) > 0)
+            begin_progress(query, "events", value.value.version);
         result = view_get_history(txn, id, after, events, &count, error);
         view_abort(txn);
         if (result < 0)
@@ -152,6 +163,7 @@ static int get_history(struct query *query, const struct id *id, struct error *e
         for (int i = 0; i < count; i++)
             outcome_write(&events[i], writer_batch(query->out));
         after = events[count - 1].version;
+        progress_add(&query->progress, (uint64_t)count, (uint64_t)count);
         if (write_some(query, error) < 0)
             return -1;
     }
@@ -177,6 +189,20 @@ int query_value(struct query *query, const struct id *id, struct error *error)
 
 /* --- all values --- */
 
+/* Where a page begins in the middle, nobody knows how many values are behind it. */
+static void begin_all(struct query *query, struct view_txn *txn)
+{
+    struct view_totals totals;
+    struct error error;
+    uint64_t total = 0;
+
+    if (!query->after_text && view_get_totals(txn, &totals, &error) == 0)
+        total = totals.events[ACTION_CREATE];
+    if (query->limited && query->limit < total)
+        total = query->limit;
+    begin_progress(query, "values", total);
+}
+
 /* A page of values behind *after (NULL: from the first on), which becomes its last one. 1 if there may be
  * more. */
 static int put_page(struct query *query, const struct id **after, struct error *error)
@@ -187,6 +213,8 @@ static int put_page(struct query *query, const struct id **after, struct error *
 
     if (look(query, &txn, error) < 0)
         return -1;
+    if (!query->progress.what)
+        begin_all(query, txn);
     while (result > 0 && writer_batch(query->out)->len < WRITE_BYTES) {
         result = query->limited && query->limit-- == 0
                      ? 0
@@ -194,6 +222,7 @@ static int put_page(struct query *query, const struct id **after, struct error *
         if (result <= 0)
             break;
         value_write(&value.id, &value.value, value.timestamp, writer_batch(query->out));
+        progress_add(&query->progress, 1, 1);
         query->after = value.id;
         *after = &query->after;
     }

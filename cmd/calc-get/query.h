@@ -4,6 +4,7 @@
 
 #include "store/view.h"
 #include "stream/stream.h"
+#include "tool/progress.h"
 
 enum ask { ASK_VALUE, ASK_ALL, ASK_COMMAND, ASK_HISTORY, ASK_VERSION, ASK_TIME };
 
@@ -22,6 +23,7 @@ struct query {
     int operand_count;
     struct view *view;
     struct writer *out;
+    struct progress progress;
     int status; /* of what was answered so far */
 };
 
