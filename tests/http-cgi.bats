@@ -458,6 +458,32 @@ libc.execve(path.encode(), texts("calc-cgi"), texts(
     [[ $(header Retry-After) =~ ^[0-9]+$ ]]
 }
 
+@test "healthz says that the log's disk is full, and that it has room again" {
+    unshare -rm true 2>/dev/null || skip "a disk of its own can't be mounted here"
+    view_of_nothing
+    mkdir small
+    # shellcheck disable=SC2016 # for that shell
+    unshare -rm bash -euc '
+        mount -t tmpfs -o size=64k none small
+        health() {
+            env -i PATH="$PATH" GATEWAY_INTERFACE=CGI/1.1 SERVER_PROTOCOL=HTTP/1.1 REQUEST_METHOD=GET \
+                REQUEST_URI=/healthz SCRIPT_NAME= CALC_COMMANDS=small/commands CALC_VIEW=view calc-cgi >answer 2>errors
+        }
+        for state in absent there; do
+            [ $state = absent ] || calc-submit -o small/commands create 1 >acknowledged
+            health
+            grep -q "^Status: 200" answer
+            head -c 1M /dev/zero >small/rest || true
+            health
+            grep -q "^Status: 503" answer
+            grep -q "commands\":false,\"view\":true" answer
+            grep -q "No space left on device" errors
+            rm small/rest
+        done
+        health
+        grep -q "^Status: 200" answer'
+}
+
 @test "the mount is found before healthz and openapi.json, too" {
     get /some/where/openapi.json SCRIPT_NAME=/some/where/openapi.json
     [ "$(status)" = 200 ]
