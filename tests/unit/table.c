@@ -135,6 +135,39 @@ static void test_truncate(void)
     free(numbers);
 }
 
+/* Small tables that have just grown, often with a row that went around the end: emptied one by one from
+ * behind, which finds out an entry that got in the way of one before it. */
+static void test_truncate_grown(void)
+{
+    enum { JUST = 49 }; /* the first growth */
+    struct random random = {4};
+    int bad = 0;
+
+    for (int i = 0, tables = often(1000); i < tables; i++) {
+        unsigned char key[16] = {0};
+        struct table table;
+        bool created;
+        table_init(&table, sizeof key, sizeof key);
+        table.seed = random_u64(&random);
+        for (uint32_t number = 0; number < JUST; number++) {
+            memcpy(key, &number, sizeof number);
+            bad += wrong(table_insert(&table, key, &created) && created, "%u was there", number);
+        }
+        for (uint32_t left = JUST; left-- > 0;) {
+            table_truncate(&table, left);
+            for (uint32_t number = 0; number < JUST; number++) {
+                const void *found;
+                memcpy(key, &number, sizeof number);
+                found = table_find(&table, key);
+                bad += wrong(number < left ? found && table_index(&table, found) == number : !found,
+                             "entry %u of %u, table %d", number, left, i);
+            }
+        }
+        table_release(&table);
+    }
+    ok(!bad, "nor are they lost by a table that has just grown");
+}
+
 static void test_empty(void)
 {
     struct table table;
@@ -158,6 +191,7 @@ int main(void)
         test_model(size, 1);
     }
     test_truncate();
+    test_truncate_grown();
     test_empty();
     return tap_done();
 }
