@@ -499,6 +499,25 @@ reader_of_copy() {
 
 # --- interrupted ---
 
+@test "a copy that was half made when its rebuild was killed is removed" {
+    needs strace
+    event 1 1 10 1.0 >events
+    : >rejections
+    project
+    half_made() {
+        # before the file gets its name
+        run -137 env ASAN_OPTIONS=detect_leaks=0 strace -o trace -e trace=rename \
+            -e inject=rename:signal=KILL:when=1 calc-project --rebuild -i events -r rejections --view view
+        equals "$(ls view/2)" new.mdb
+    }
+    half_made
+    project
+    holds 1
+    half_made
+    project --rebuild
+    only_copy
+}
+
 @test "killed at 20 random moments it leaves the view in use as it was, and at last ends" {
     make_logs 12000
     follow

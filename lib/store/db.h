@@ -22,6 +22,10 @@ struct db_bytes {
     size_t len;
 };
 
+/* The files of a database in its folder: its pages, its readers, and what a process that was killed left half
+ * made. */
+#define DB_FILES {"data.mdb", "lock.mdb", "new.mdb"}
+
 /* Opens the database in a folder that exists; `tables` are the names of its tables, ended by NULL.
  * With `write` it and its tables are made if need be, durably. EX_IOERR, or EX_DATAERR for a file
  * that is no database, or shorter than it says. Damage that shows only when a page is read is EX_DATAERR

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/db.h"
+
 enum { TRIES = 50 }; /* a millisecond each */
 
 /* The number that a name is, 0 if it is none of ours. */
@@ -183,7 +185,7 @@ static bool is_needed(const char *folder, const struct view_copy *copy)
 /* Only what is ours is removed: a folder with anything else in it stays. */
 static bool remove_copy(const char *folder, struct view_copy *copy)
 {
-    static const char *const files[] = {"data.mdb", "lock.mdb"};
+    static const char *const files[] = DB_FILES;
     struct error error;
     bool gone = false;
 
