@@ -185,10 +185,29 @@ def difference(topic, found, expected):
     return None
 
 
+def key_of(line):
+    try:
+        command = oracle.read_command(line)
+        return command.value_id, command.id
+    except (oracle.Malformed, TypeError):
+        return None
+
+
 def line_at(commands):
-    """A function from a position to what stands there in the commands."""
+    """A function from a position to what stands there in the commands; of a batch that was sent twice only the
+    partition may be known."""
     there = {"%d:%d" % (p, r.offset): r.value for p, records in enumerate(commands) for r in records}
-    return there.get
+    by_key = {}
+
+    def line_of(position, key):
+        partition = position.removesuffix(":?")
+        if partition == position:
+            return there.get(position)
+        if partition not in by_key:
+            by_key[partition] = {key_of(r.value): r.value for r in commands[int(partition)]}
+        return by_key[partition].get(key)
+
+    return line_of
 
 
 def check_acks(path, commands, logs):

@@ -533,7 +533,7 @@ def line_at(commands, position):
 
 def acknowledged_badly(path, acks, line_of, counts):
     """The first acknowledgement that isn't true, in words, or None. line_of() knows what stands at
-    a position; it may be None, and ValueError is for no position."""
+    a position, or of a key where that isn't known; it may be None, and ValueError is for no position."""
     places = set()
     for at, line in records(acks):
         try:
@@ -542,7 +542,8 @@ def acknowledged_badly(path, acks, line_of, counts):
                 continue
             key = member_string(ack, "value_id"), member_string(ack, "id")
             position = member_string(ack, "position")
-            line_there = line_of(position)
+            line_there = line_of(position, key)
+            place = key if position.endswith("?") else position
         except (Malformed, ValueError, TypeError):
             return "%s: byte %d: no acknowledgement: %s" % (path, at, excerpt(line))
         try:
@@ -553,12 +554,12 @@ def acknowledged_badly(path, acks, line_of, counts):
             why = "no command stands there"
         elif (command.value_id, command.id) != key:
             why = "another command stands there: " + spell_command(command)
-        elif position in places:
+        elif place in places:
             why = "its position was acknowledged before"
         elif counts.get(key, 0) != 1:
             why = "it has %d outcomes" % counts.get(key, 0)
         else:
-            places.add(position)
+            places.add(place)
             continue
         return "%s: byte %d: %s: %s" % (path, at, excerpt(line), why)
     return None
@@ -582,7 +583,7 @@ def check(args):
             differences.append("an outcome can't be read: %r" % error)
         else:
             acks = read_file(args.acks)
-            differences.append(acknowledged_badly(args.acks, acks, lambda at: line_at(commands, at), counts))
+            differences.append(acknowledged_badly(args.acks, acks, lambda at, _: line_at(commands, at), counts))
     differences = [words for words in differences if words]
     for words in differences:
         print("oracle: " + words, file=sys.stderr)
