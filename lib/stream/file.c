@@ -45,10 +45,10 @@ static int watch(struct reader *reader, struct error *error)
             return error_errno(error, EX_IOERR, "can't wait for %s in %s", file->path, folder);
         return 0;
     }
-    if (fstat(reader->fd, &status) == 0) {
-        file->inode = status.st_ino;
-        file->device = status.st_dev;
-    }
+    if (fstat(reader->fd, &status) < 0)
+        return error_errno(error, EX_IOERR, "can't read %s", reader->name);
+    file->inode = status.st_ino;
+    file->device = status.st_dev;
     if (!target) {
         snprintf(stdin_path, sizeof stdin_path, "/proc/self/fd/%d", reader->fd);
         target = stdin_path;

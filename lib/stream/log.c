@@ -95,11 +95,13 @@ static int cut_back(int fd, uint64_t begin, uint64_t end)
 static int append(struct log *log, const char *data, size_t len, uint64_t *offset, uint64_t *cut,
                   struct error *error)
 {
-    struct stat opened, named;
+    struct stat opened, named = {0};
     uint64_t size, written;
 
-    if (fstat(log->fd, &opened) < 0 || stat(log->name, &named) < 0 ||
-        opened.st_ino != named.st_ino || opened.st_dev != named.st_dev)
+    if (fstat(log->fd, &opened) < 0 ||
+        (stat(log->name, &named) < 0 && errno != ENOENT && errno != ENOTDIR))
+        return error_errno(error, EX_IOERR, "can't look for %s; nothing was appended", log->name);
+    if (opened.st_ino != named.st_ino || opened.st_dev != named.st_dev)
         return error_set(error, EX_IOERR,
                          "%s was replaced or removed since it was opened; nothing was appended",
                          log->name);
