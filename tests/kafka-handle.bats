@@ -317,9 +317,9 @@ outcomes() {
     make_topics 2
     submit {1..40} # in both partitions
     status_of 0 start -e "${quick[@]}"
-    printf '{"version":1,"partitions":[{"topic":"%s","partition":0,"offset":1}]}' "$KAFKA_COMMANDS_TOPICS" >cut
+    printf '{"version":1,"partitions":[{"topic":"%s","partition":0,"offset":1}]}' "$KAFKA_COMMANDS_TOPICS" >cut.json
     "$kafka" tool org.apache.kafka.tools.DeleteRecordsCommand --bootstrap-server "$KAFKA_BROKER" \
-        --offset-json-file cut
+        --offset-json-file cut.json
     submit {41..80}
     before=$(read_topic "$KAFKA_EVENTS_TOPICS" -p 0 | wc -l)
     for state in state other; do
@@ -399,8 +399,8 @@ forget_offsets() {
     # another's, who decides nothing
     KAFKA_COMMANDS_GROUP_ID=$KAFKA_COMMANDS_GROUP_ID-ahead
     timeout 30 kcat -b "$KAFKA_BROKER" -G "$KAFKA_COMMANDS_GROUP_ID" -e -q -X auto.offset.reset=earliest \
-        "$KAFKA_COMMANDS_TOPICS" >read
-    [ "$(wc -l <read)" -eq 80 ]
+        "$KAFKA_COMMANDS_TOPICS" >seen
+    [ "$(wc -l <seen)" -eq 80 ]
     status_of 65 start -e "${quick[@]}" 2>said
     grep -q "outcomes are lost" said
     calc-verify -i kafka: -o kafka: -r kafka: >verified 2>said

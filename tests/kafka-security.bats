@@ -124,7 +124,7 @@ pipeline_is_through() {
         kcat -V | grep -q "librdkafka $version"
         pipeline
         pipeline_is_through
-        cd ..
+        cd "$BATS_TEST_TMPDIR"
     done
     by=''
     refused 78 'unsupported SASL mechanism' calc-submit -F "$(as calc-submit)" -o kafka: create 1
@@ -329,12 +329,29 @@ every_tool() {
     run ! grep 'wrong' printed refusal said
 }
 
+# imposter: has a port, a certificate of its own authority, and writes what it is told into heard.
+imposter() {
+    (cd "$secured" && authority rogue && certify imposter rogue IP:127.0.0.1)
+    mkfifo mouth
+    # it ends at the end of its input
+    openssl s_server -accept 127.0.0.1:0 -cert "$secured/imposter.pem" <>mouth >heard 2>&1 3>&- &
+    started+=($!)
+    until_true 10 grep -q '^ACCEPT 127' heard
+    sed -n 's/^ACCEPT //p' heard
+}
+
 @test "a broker whose certificate isn't trusted, or is another host's, gets no password" {
-    (cd "$secured" && [ -e rogue.crt ] || authority rogue)
+    imposter >place
     (umask 077 && sed "s,ca.crt,rogue.crt," "$(as calc-submit)" >untrusting)
     every_tool untrusting 78 'certificate verify failed'
     KAFKA_BROKER=localhost:${KAFKA_BROKER##*:} refused 78 'certificate verify failed|hostname mismatch' \
         calc-submit -F "$(as calc-submit)" -o kafka: create 1
+    # nor is it told anything else, as one that is trusted would be
+    KAFKA_BROKER=$(cat place) refused 78 'certificate verify failed' \
+        calc-submit -F "$(as calc-submit)" -o kafka: create 1
+    run ! grep -a librdkafka heard
+    status_of 124 env KAFKA_BROKER="$(cat place)" timeout 2 calc-submit -F untrusting -o kafka: create 1
+    grep -aq librdkafka heard
 }
 
 @test "nothing goes without TLS" {

@@ -159,6 +159,7 @@ as() {
     echo "$secured/$1$by.properties"
 }
 
+# What is before its ending: .scram for the door for SCRAM.
 by=
 
 # by_scram VERSION: from now on who links librdkafka has this one, and goes through the door for SCRAM.
