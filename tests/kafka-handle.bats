@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # calc-handle on Kafka: each command once, whatever is lost in between.
 
+# shellcheck disable=SC2030,SC2031 # each test is a process of its own
 load helper
 load kafka
 

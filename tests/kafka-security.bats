@@ -2,6 +2,7 @@
 # A broker that takes nobody without TLS, a name and a password, and rights for each part: who can do
 # what, what becomes of who can't, and where no password ever appears.
 
+# shellcheck disable=SC2030,SC2031,SC2034 # each test is a process of its own; secured.bash reads by
 bats_require_minimum_version 1.5.0
 load helper
 load kafka
