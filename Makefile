@@ -86,6 +86,7 @@ soak: tests
 	./tests/faults/kafka.py --rounds 20
 	STORM=10000 RACE=1000 EXAMPLES=200 SEED=$$$$ ./scripts/check tests/http-storm.bats tests/http-openapi.bats
 	STORM=10000 RACE=1000 bats -f storms tests/kafka-http.bats
+	HANG=1 bats -f 'never ends' tests/kafka-handle.bats
 	FLOODS=200 bats -f flood tests/http-fastcgi.bats
 fuzz:
 	./tests/fuzz/run 60

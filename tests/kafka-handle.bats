@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # calc-handle on Kafka: each command once, whatever is lost in between.
 
+# shellcheck disable=SC2030,SC2031 # each test is a process of its own
 load helper
 load kafka
 
@@ -279,4 +280,135 @@ ended() {
     timeout 60 calc-handle -e -i kafka: >events
     [ "$(wc -l <events)" -eq 8 ]
     [ "$(calc-project <events | wc -l)" -eq 8 ]
+}
+
+# --- when something is wrong with one partition, or with Kafka ---
+
+# A group misses who is gone after a second.
+quick=(-X session.timeout.ms=1000 -X heartbeat.interval.ms=300)
+
+outcomes() {
+    read_topic "$KAFKA_EVENTS_TOPICS" | wc -l
+}
+
+@test "a partition whose state is damaged ends its handler, and others do the work of all" {
+    make_topics 2
+    submit {1..40} # in both partitions
+    status_of 0 start -e "${quick[@]}"
+    cp state/1/data.mdb whole
+    head -c "$(stat -c %s whole)" /dev/urandom >state/1/data.mdb
+    cp state/0/data.mdb before
+    submit {41..80}
+    status_of 65 start "${quick[@]}" 2>said
+    grep -q 'state/1' said
+    [ "$(outcomes)" -eq 40 ]
+    cmp state/0/data.mdb before
+    # the damage is that one handler's
+    status_of 0 timeout 60 calc-handle -e -i kafka: -o kafka: -r kafka: --state other "${quick[@]}"
+    [ "$(outcomes)" -eq 80 ]
+    # which goes on without
+    rm -r state/1
+    submit {81..90}
+    status_of 0 start -e "${quick[@]}"
+    [ "$(outcomes)" -eq 90 ]
+    check_topics
+}
+
+@test "a partition of commands whose beginning was cut off ends every handler" {
+    make_topics 2
+    submit {1..40} # in both partitions
+    status_of 0 start -e "${quick[@]}"
+    printf '{"version":1,"partitions":[{"topic":"%s","partition":0,"offset":1}]}' "$KAFKA_COMMANDS_TOPICS" >cut.json
+    "$kafka" tool org.apache.kafka.tools.DeleteRecordsCommand --bootstrap-server "$KAFKA_BROKER" \
+        --offset-json-file cut.json
+    submit {41..80}
+    before=$(read_topic "$KAFKA_EVENTS_TOPICS" -p 0 | wc -l)
+    for state in state other; do
+        status_of 65 timeout 60 calc-handle -i kafka: -o kafka: -r kafka: --state $state "${quick[@]}" 2>said
+        grep -q "$KAFKA_COMMANDS_TOPICS, partition 0: a position isn't there" said
+    done
+    [ "$(read_topic "$KAFKA_EVENTS_TOPICS" -p 0 | wc -l)" -eq "$before" ]
+}
+
+# page PATTERN: the block of calc-kafka(7) with these lines in it.
+page() {
+    awk -v pattern="$1" '/^\.Bd -literal/ { block = ""; here = 1; next } /^\.Ed/ { here = 0
+        if (block ~ pattern) printf "%s", block } here { block = block $0 "\n" }' \
+        "$root/man/calc-kafka.7" | sed 's/\\e$/\\/'
+}
+
+# shellcheck disable=SC2317 # the page's lines call them
+kafka-transactions.sh() {
+    "$kafka" tool org.apache.kafka.tools.TransactionsCommand "$@"
+}
+
+# shellcheck disable=SC2317
+kafka-consumer-groups.sh() {
+    "$kafka" tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand "$@"
+}
+
+# The coordinator is robbed of all that it knows. The long form also waits until a handler gives it up.
+@test "a transaction that never ends holds up readers until it is aborted as the page says" {
+    needs gcc
+    gcc -Wall -Werror -o transact "$root/tests/kafka/transact.c" -lrdkafka
+    make_topics 2
+    submit 1 2 3 4 5 6 7 8
+    status_of 0 start -e
+    printf 'somebody\tlost\n' | ./transact "$KAFKA_EVENTS_TOPICS" leave
+    "$kafka" stop "$KAFKA_DIR"
+    rm -r "$KAFKA_DIR"/node-1/data/__transaction_state-*
+    "$kafka" start "$KAFKA_DIR" >address
+    submit 11 12 13 14 15 16 17 18
+    calc-project -e -i kafka: -r kafka: --view view
+    [ "$(calc-get --view view --all | wc -l)" -eq 8 ]
+    if [ -n "${HANG-}" ]; then
+        status_of 75 timeout 90 calc-handle -e -i kafka: -o kafka: -r kafka: --state state 2>said
+        grep -q 'a transaction is open from .* on.*kafka-transactions.sh' said
+    fi
+    background calc-handle -e -i kafka: -o kafka: -r kafka: --state state
+
+    page kafka-transactions.sh >lines
+    # shellcheck disable=SC1090
+    source <(sed '/abort/d; s/find-hanging.*/& --max-transaction-timeout 0/' lines) >found
+    cat found
+    read -r topic partition _ _ _ offset _ < <(tail -n +2 found)
+    [ "$topic" = "$KAFKA_EVENTS_TOPICS" ]
+    [ "$(outcomes)" -eq 8 ] && kill -0 "${started[0]}"
+    # shellcheck disable=SC1090
+    source <(sed "/find-hanging/d; s/topic events/topic $topic/; s/partition 0/partition $partition/
+        s/offset 17/offset $offset/" lines)
+
+    status_of 0 wait "${started[0]}"
+    check_topics
+    [ "$(outcomes)" -eq 16 ]
+    calc-project -e -i kafka: -r kafka: --view view
+    [ "$(calc-get --view view --all | wc -l)" -eq 16 ]
+}
+
+forget_offsets() {
+    # shellcheck disable=SC1090
+    source <(page delete-offsets | sed "s/commands-processors/$KAFKA_COMMANDS_GROUP_ID/
+        s/topic commands/topic $KAFKA_COMMANDS_TOPICS/") >forgotten
+    [ "$(grep -c Successful forgotten)" -eq 2 ]
+}
+
+@test "offsets that are ahead of the outcomes are found, and the group forgets them as the page says" {
+    make_topics 2
+    submit {1..40}
+    status_of 0 start -e
+    submit {41..80}
+    # another's, who decides nothing
+    KAFKA_COMMANDS_GROUP_ID=$KAFKA_COMMANDS_GROUP_ID-ahead
+    timeout 30 kcat -b "$KAFKA_BROKER" -G "$KAFKA_COMMANDS_GROUP_ID" -e -q -X auto.offset.reset=earliest \
+        "$KAFKA_COMMANDS_TOPICS" >seen
+    [ "$(wc -l <seen)" -eq 80 ]
+    status_of 65 start -e "${quick[@]}" 2>said
+    grep -q "outcomes are lost" said
+    calc-verify -i kafka: -o kafka: -r kafka: >verified 2>said
+    grep -q "still to come" said
+    [ "$(outcomes)" -eq 40 ]
+    until_true 30 forget_offsets
+    status_of 0 start -e
+    check_topics
+    [ "$(outcomes)" -eq 80 ]
 }

@@ -25,13 +25,10 @@ authority() {
         -days 3650 -keyout "$1.key" -out "$1.crt" 2>/dev/null
 }
 
-# client USER MECHANISM [PROPERTY...]: USER.properties, as -F takes it.
+# client USER MECHANISM FILE: as -F takes it.
 client() {
-    local user=$1 mechanism=$2
-    shift 2
     (umask 077 && printf '%s\n' security.protocol=SASL_SSL "ssl.ca.location=$PWD/ca.crt" \
-        "sasl.mechanisms=$mechanism" "sasl.username=$user" "sasl.password=$(password "$user")" "$@" \
-        >"$user.properties")
+        "sasl.mechanisms=$2" "sasl.username=$1" "sasl.password=$(password "$1")" >"$3")
 }
 
 plain_users() {
@@ -41,24 +38,26 @@ plain_users() {
     done
 }
 
-# The settings behind those of scripts/kafka. The broker speaks to itself as its user broker.
+# The settings behind those of scripts/kafka. The broker speaks to itself as its user broker. There are two
+# doors: one for PLAIN, since Kafka 4 refuses SCRAM by the librdkafka of Debian 12, and one that takes SCRAM and
+# nothing else, on a port that the kernel chooses.
 secure_settings() {
     local plain=org.apache.kafka.common.security.plain.PlainLoginModule
     local scram=org.apache.kafka.common.security.scram.ScramLoginModule
     plain="$plain required username=broker password=\"$(password broker)\" user_broker=\"$(password broker)\""
     cat <<SETTINGS
-listeners=SASL_SSL://127.0.0.1:@port@,CONTROLLER://127.0.0.1:@controller@
-advertised.listeners=SASL_SSL://127.0.0.1:@port@
-listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:SASL_SSL
+listeners=SASL_SSL://127.0.0.1:@port@,SCRAM://127.0.0.1:0,CONTROLLER://127.0.0.1:@controller@
+advertised.listeners=SASL_SSL://127.0.0.1:@port@,SCRAM://127.0.0.1:0
+listener.security.protocol.map=SASL_SSL:SASL_SSL,SCRAM:SASL_SSL,CONTROLLER:SASL_SSL
 security.inter.broker.protocol=SASL_SSL
 sasl.mechanism.inter.broker.protocol=PLAIN
 sasl.mechanism.controller.protocol=PLAIN
-sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+sasl.enabled.mechanisms=PLAIN
 listener.name.controller.sasl.enabled.mechanisms=PLAIN
 listener.name.controller.plain.sasl.jaas.config=$plain;
 listener.name.sasl_ssl.plain.sasl.jaas.config=$plain$(plain_users);
-listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=$scram required;
-listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=$scram required;
+listener.name.scram.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.scram.scram-sha-512.sasl.jaas.config=$scram required;
 ssl.keystore.type=PEM
 ssl.keystore.location=$PWD/broker.pem
 ssl.truststore.type=PEM
@@ -90,6 +89,12 @@ parts=(calc-topics calc-submit calc-cgi calc-handle calc-project calc-verify)
 # Of a handler's rights each of these lacks one.
 lacking=(no-group no-transactions no-events)
 
+# The page has no need to speak of who may do everything.
+broker_by_scram() {
+    kafka-configs.sh --bootstrap-server "$KAFKA_BROKER" --command-config admin.properties \
+        --alter --entity-type users --entity-name broker --add-config-file broker.scram
+}
+
 # shellcheck disable=SC2086 # several words each
 rights_of_the_lacking() {
     local acls="kafka-acls.sh --bootstrap-server $KAFKA_BROKER --command-config admin.properties --add"
@@ -120,7 +125,8 @@ start_secured() {
     certify broker ca IP:127.0.0.1
     for user in broker "${parts[@]}" "${lacking[@]}"; do
         (umask 077 && echo "SCRAM-SHA-512=password=$(password "$user")" >"$user.scram")
-        client "$user" PLAIN
+        client "$user" PLAIN "$user.properties"
+        client "$user" SCRAM-SHA-512 "$user.scram.properties"
     done
     cat >admin.properties <<ADMIN
 security.protocol=SASL_SSL
@@ -136,6 +142,7 @@ ADMIN
     {
         # shellcheck disable=SC1091 # it was made above
         source ./page
+        broker_by_scram
         rights_of_the_lacking
     } >administration
     [ "$(grep -c AclCommand administration)" -ge 18 ] || return 1
@@ -149,5 +156,25 @@ secured=$BATS_FILE_TMPDIR/secured
 
 # as USER: what -F takes for it.
 as() {
-    echo "$secured/$1.properties"
+    echo "$secured/$1$by.properties"
+}
+
+# What is before its ending: .scram for the door for SCRAM.
+by=
+
+# by_scram VERSION: from now on who links librdkafka has this one, and goes through the door for SCRAM.
+by_scram() {
+    by=.scram
+    export LD_LIBRARY_PATH
+    LD_LIBRARY_PATH=$("$root/tests/kafka/librdkafka" "$1") || {
+        [ $? -eq 69 ] && skip "no librdkafka $1 from PyPI"
+        return 1
+    }
+    KAFKA_BROKER=$(scram_door)
+}
+
+# Its address: the port is the one that isn't in the list of those that were asked for.
+scram_door() {
+    sed -n 's/.*Awaiting socket connections on \(127\.0\.0\.1:[0-9]*\)\.$/\1/p' "$KAFKA_DIR/node-1/server.log" |
+        grep -vE ":($(cut -d ' ' -f 2- "$KAFKA_DIR/nodes" | tr ' ' '|'))\$"
 }

@@ -1,9 +1,11 @@
-/* transact TOPIC commit|abort: writes lines "KEY<tab>RECORD" of stdin in one transaction, where Java's
- * clients would put them. The aborted ones are in the log, too, for who doesn't read committed ones. */
+/* transact TOPIC commit|abort|leave: writes lines "KEY<tab>RECORD" of stdin in one transaction, where Java's
+ * clients would put them. The aborted ones are in the log, too, for who doesn't read committed ones. Left, it
+ * stays open, as that of a process that was killed. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void must(int ok, const char *what)
 {
@@ -46,6 +48,8 @@ int main(int argc, char **argv)
              "producev");
     }
     must(!rd_kafka_flush(producer, 30000), "flush");
+    if (strcmp(argv[2], "leave") == 0)
+        _exit(0);
     if (strcmp(argv[2], "commit") == 0)
         must(!rd_kafka_commit_transaction(producer, 30000), "commit_transaction");
     else
