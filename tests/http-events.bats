@@ -134,6 +134,88 @@ refusals_behind() {
     status_is 503 "$url/events"
 }
 
+# --- clients that leave ---
+
+# begin_behind NAME: a calculator in a folder of its own, behind that server; its process goes to ./process.
+begin_behind() {
+    mkdir "$1"
+    cd "$1" || return 1
+    unset CALC_COMMANDS CALC_VIEW
+    start "$1"
+    case $1 in
+    lighttpd-*) pgrep -P "$id" calc-cgi >process ;;
+    *) echo "$listener" >process ;;
+    esac
+    echo "$url" >url
+    cd ..
+}
+
+# streams_are COUNT NAME: as /metrics says, behind that server.
+streams_are() {
+    curl -s "$(cat "$2/url")/metrics" | grep -qx "calc_open_streams $1"
+}
+
+# costs NAME: what its process has of threads, of sockets, and of KiB of memory.
+costs() {
+    local process
+    process=$(cat "$1/process")
+    echo "$(awk '/^Threads:/ { print $2 }' "/proc/$process/status")" \
+        "$(find "/proc/$process/fd" -lname 'socket:*' | wc -l)" \
+        "$(awk '/^VmRSS:/ { print $2 }' "/proc/$process/status")"
+}
+
+# open_and_leave COUNT NAME...: so many streams behind each server; leaves without a word when ./leave is there.
+open_and_leave() {
+    python3 - "$here" "$@" <<'PYTHON'
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from events import Events
+streams = [Events(open(name + "/url").read().strip() + "/events") for name in sys.argv[3:] for _ in range(int(sys.argv[2]))]
+while not os.path.exists("leave"):
+    time.sleep(0.02)
+PYTHON
+}
+
+# note_ends: when the streams behind each server were gone, to NAME/gone. Whether all are.
+note_ends() {
+    local name all=0
+    for name in "${servers[@]}"; do
+        [ ! -e "$name/gone" ] || continue
+        ! streams_are 0 "$name" || echo $SECONDS >"$name/gone"
+        [ -e "$name/gone" ] || all=1
+    done
+    ((all == 0)) || sleep 0.5 # each look is a request
+    return $all
+}
+
+# It is found when something is written: what a web server writes first after that, it may get rid of.
+@test "a client that leaves gives its stream's place back with the next heartbeat, behind Apache with the one after it" {
+    servers=(lighttpd-fastcgi nginx-fastcgi apache-fastcgi)
+    for name in "${servers[@]}"; do
+        begin_behind "$name"
+        streams_are 0 "$name"
+        costs "$name" >"$name/costs"
+    done
+    background open_and_leave 40 "${servers[@]}"
+    for name in "${servers[@]}"; do
+        until_true 20 streams_are 40 "$name"
+    done
+    touch leave
+    wait "${started[-1]}"
+    SECONDS=0
+    until_true 40 note_ends
+    for name in "${servers[@]}"; do
+        read -r threads sockets memory <"$name/costs"
+        now=$(costs "$name")
+        echo "# $name: gone after $(cat "$name/gone") s; $threads $sockets $memory before, $now after" >&3
+        [[ $now == "$threads $sockets "* ]]
+        ((${now##* } < memory + 512))
+    done
+    [ "$(cat lighttpd-fastcgi/gone)" -le 17 ]
+    [ "$(cat nginx-fastcgi/gone)" -le 17 ]
+    [ "$(cat apache-fastcgi/gone)" -le 33 ]
+}
+
 # --- by FastCGI, without a web server ---
 
 # with_streams PYTHON: runs it with `open_stream(path, **headers)`, on ./socket.

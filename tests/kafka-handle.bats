@@ -206,6 +206,32 @@ ended() {
     check_topics
 }
 
+# As librdkafka 2.0 does when the group's coordinator goes away amidst a transaction, now and then.
+@test "SIGTERM ends it in time though librdkafka never answers about offsets, and nothing is lost" {
+    make_topics 4
+    submit 1 2 3
+    gcc -shared -fPIC -x c -o never.so - <<'END'
+#include <fcntl.h>
+#include <unistd.h>
+void *rd_kafka_send_offsets_to_transaction(void)
+{
+    for (creat("asked", 0600);;)
+        pause();
+}
+END
+    background env LD_PRELOAD="$PWD/never.so" ASAN_OPTIONS=verify_asan_link_order=0 \
+        calc-handle -i kafka: -o kafka: -r kafka: --state state 2>said
+    pid=${started[-1]}
+    until_true 30 test -e asked
+    kill "$pid"
+    until_true 20 ended "$pid"
+    status_of 75 wait "$pid"
+    [ "$(tail -n 1 said)" = "calc-handle: Kafka doesn't answer, and what becomes of the last transaction is for the next start to find" ]
+    started=()
+    status_of 0 start -e
+    check_topics
+}
+
 @test "a second handler on the same state, or under the same name, ends with 75" {
     make_topics 2
     background calc-handle -i kafka: -o kafka: -r kafka: --state state --instance one

@@ -229,6 +229,110 @@ END
     grep -q 'nowhere' log
 }
 
+# listens: a client of /events who comes again where it was, until a file `enough` is there. What it is told
+# goes to ./told.
+listens() {
+    local last=
+    while [ ! -e enough ]; do
+        "$here/events.py" ${last:+--last-id "$last"} "$url/events?from=beginning" >>told 2>>log || true
+        last=$(sed -nE 's/^\{"(last_)?id": "([^"]*)".*/\2/p' told | tail -n 1)
+    done
+}
+
+# told COUNT FILE: so many events are in it.
+told() {
+    [ "$(grep -cE '"(event|cursor)": ?"' "$2")" -ge "$1" ]
+}
+
+# load FROM TO: on five values, of which each has been created by then; every tenth is rejected.
+load() {
+    awk -v from="$1" -v to="$2" 'BEGIN {
+        for (i = from; i <= to; i++) {
+            value = "\"value_id\":\"0198c0de-0000-7000-8000-00000000000" i % 5 "\""
+            if (i < 5)
+                print "{" value ",\"value\":" i "}"
+            else
+                print "{" value ",\"operation\":\"ADD\",\"value\":" i (i % 10 ? "" : ",\"expected_version\":0") "}"
+        }
+    }' | calc-submit -o kafka: >/dev/null
+}
+
+# outcomes: of both topics, with their places.
+outcomes() {
+    local topic
+    for topic in "$KAFKA_EVENTS_TOPICS" "$KAFKA_REJECTIONS_TOPICS"; do
+        read_topic_full "$topic" | awk -F '\t' -v OFS='\t' -v topic="$topic" '{ print topic, $1, $2, $5 }'
+    done
+}
+
+@test "events over topics: each once and in order, whatever is killed, restarted and rebuilt meanwhile" {
+    mkdir run
+    start_listener run/calc-cgi.sock
+    start_server nginx-fastcgi
+    in_group calc-handle -i kafka: -o kafka: -r kafka: --state state
+    in_group calc-project -i kafka: -r kafka: --view view
+    projector=${groups[-1]}
+    until_true 20 test -e view/current
+    : >told
+    background listens
+    background calc-watch --from beginning >watched
+    # by HTTP, too
+    [ "$(send POST /values '{"value": 1}')" = 202 ]
+    location=$(header Location)
+    [ "$(send PUT "$location" '{"operation":"ADD","value":3}')" = 202 ]
+    load 0 199
+    until_true 30 told 202 told
+
+    # calc-cgi, in the middle of it
+    load 200 999 &
+    load=$!
+    until_true 30 told 300 told
+    kill -KILL "$listener"
+    wait "$listener" || true
+    start_listener run/calc-cgi.sock
+    wait "$load"
+    until_true 30 told 1002 told
+
+    # the projector
+    load 1000 1799 &
+    load=$!
+    until_true 30 told 1100 told
+    kill -KILL "$projector"
+    wait "$projector" || true
+    in_group calc-project -i kafka: -r kafka: --view view
+    wait "$load"
+    until_true 30 told 1802 told
+
+    until_true 30 told 1802 watched
+
+    # the view
+    before=$(readlink view/current)
+    load 1800 2599 &
+    load=$!
+    calc-project -e -i kafka: -r kafka: --view view --rebuild
+    [ "$(readlink view/current)" != "$before" ]
+    wait "$load"
+    load 2600 2997
+    until_true 30 told 3000 told
+    until_true 30 told 3000 watched
+    touch enough
+
+    calc-watch -e --from beginning >all
+    outcomes | "$root/tests/kafka/told.py" told watched all
+    grep '"event"' told >heard
+    [ "$(wc -l <heard)" -eq 3000 ]
+    # of a view that is made anew the partitions may come in another order
+    diff <(head -n 1802 heard | jq -c '[.id, (.data | fromjson | .id)]') <(head -n 1802 watched | jq -c '[.cursor, .id]')
+    # calc-watch goes on where a stream was, and a stream where calc-watch was
+    place=$(sed -n 1500p heard | jq -r .id)
+    calc-watch -e --from "$place" | jq -r .id | sort >rest
+    sed 1,1500d heard | jq -r '.data | fromjson | .id' | sort | cmp - rest
+    place=$(sed -n 2000p watched | jq -r .cursor)
+    "$here/events.py" --last-id "$place" --count 1000 "$url/events" | grep '"event"' |
+        jq -r '.data | fromjson | .id' | sort >rest
+    sed 1,2000d watched | jq -r .id | sort | cmp - rest
+}
+
 # open_files PROCESS: how many.
 open_files() {
     local files=("/proc/$1/fd/"*)

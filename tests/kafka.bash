@@ -23,15 +23,16 @@ teardown_file() {
     end_broker
 }
 
-# start_broker: on free ports, with its data in $KAFKA_DIR; sets KAFKA_BROKER. Tests are short: Java's
-# second compiler would take more time than it wins back.
+# start_broker [COMMAND...]: on free ports, with its data in $KAFKA_DIR; sets KAFKA_BROKER. COMMAND, if
+# given, runs it. Tests are short: Java's second compiler would take more time than it wins back.
 start_broker() {
     export KAFKA_DIR=$BATS_FILE_TMPDIR/kafka KAFKA_BROKER
     export KAFKA_OPTS=${KAFKA_OPTS:--XX:TieredStopAtLevel=1}
-    KAFKA_BROKER=$("$kafka" start "$KAFKA_DIR" --port 0 --nodes "${KAFKA_NODES:-1}") || return 1
-    # Who is killed runs no teardown: this one looks on, and ends the broker then.
+    KAFKA_BROKER=$("$@" "$kafka" start "$KAFKA_DIR" --port 0 --nodes "${KAFKA_NODES:-1}") || return 1
+    # Who is killed runs no teardown: this one looks on, and ends the broker then. Where a test starts it for
+    # those that follow, BROKER_OWNER is the file's process.
     # shellcheck disable=SC2016 # for that shell
-    setsid bash -c 'tail -f /dev/null --pid="$1"; exec "$2" kill "$3"' - $$ "$kafka" "$KAFKA_DIR" \
+    setsid bash -c 'tail -f /dev/null --pid="$1"; exec "$2" kill "$3"' - "${BROKER_OWNER:-$$}" "$kafka" "$KAFKA_DIR" \
         </dev/null >/dev/null 2>&1 3>&- 4>&- &
     echo $! >"$KAFKA_DIR/watcher"
 }

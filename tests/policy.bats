@@ -89,6 +89,15 @@ table() {
     table lighttpd-cgi
 }
 
+@test "each answer is the policy's, by plain CGI behind Apache" {
+    table apache-cgi
+}
+
+@test "each answer is the policy's, by plain CGI behind nginx and fcgiwrap" {
+    needs nginx fcgiwrap
+    table nginx-fcgiwrap --no-streams
+}
+
 @test "each command is taken or refused by the policy, by calc-submit" {
     start_calculator
     "$policies/check.py" submit
@@ -165,6 +174,16 @@ ann_only='{"create":["ann"],"add":["ann"],"multiply":["ann"],"read":["ann"],"wat
 
 @test "whatever name a client sends, it stays nobody, by plain CGI behind lighttpd" {
     serve lighttpd-cgi "$ann_only"
+    nobody_is_let_in
+}
+
+@test "whatever name a client sends, it stays nobody, by plain CGI behind Apache" {
+    serve apache-cgi "$ann_only"
+    nobody_is_let_in
+}
+
+@test "whatever name a client sends, it stays nobody, by plain CGI behind nginx and fcgiwrap" {
+    serve nginx-fcgiwrap "$ann_only"
     nobody_is_let_in
 }
 

@@ -188,6 +188,76 @@ get() {
     done
 }
 
+# --- a disk that hangs ---
+
+# post VALUE: its status, on stdout.
+post() {
+    printf '{"value":%s}' "$1" | env REQUEST_METHOD=POST REQUEST_URI=/values SCRIPT_NAME= CONTENT_LENGTH=$((${#1} + 10)) \
+        cgi-fcgi -bind -connect socket | sed -n 's/^Status: \([0-9]*\).*/\1/p'
+}
+
+teardown() {
+    if [ -d disk ] && mountpoint -q disk; then
+        fsfreeze -u disk 2>/dev/null || true
+        end_started
+        umount disk
+    fi
+    end_started
+}
+
+# A file system that is frozen holds up whoever writes there, and who syncs, like a disk that doesn't answer.
+# HANG is for how many seconds; from 60 on, the watchdog is seen to be told nothing any more.
+@test "while the disk of the commands hangs, queries are answered, healthz says it, and it goes on after that" {
+    needs cgi-fcgi mkfs.ext4 fsfreeze mountpoint
+    [ "$(id -u)" -eq 0 ] || skip "to mount a disk needs root"
+    truncate -s 16M image
+    mkfs.ext4 -q image
+    mkdir disk
+    mount -o loop image disk 2>/dev/null || skip "no disk can be mounted here"
+    export CALC_COMMANDS=$PWD/disk/commands CALC_VIEW=$PWD/view
+    calc-submit -o disk/commands create 7 >/dev/null
+    calc-handle -i disk/commands -o events -r rejections
+    calc-project -i events -r rejections --view view
+    managed --watchdog 2 calc-cgi --listen socket
+    until_true 10 tells 'READY=1'
+    [ "$(post 1)" = 202 ]
+
+    fsfreeze -f disk
+    SECONDS=0
+    background post 2 >two
+    until_true 10 healthz_is 503
+    [[ $(get /healthz) == *'"commands":false,"view":true'* ]]
+    background post 3 >three
+    [[ $(get /values) == *'"value":7.0'* ]]
+    while ((SECONDS < ${HANG:-3})); do
+        [[ $(get /values) == *'"value":7.0'* ]]
+        sleep 1
+    done
+    [ ! -s two ]
+    [ ! -s three ]
+    last=$(awk '/WATCHDOG=1/ { last = $1 } END { print int(last) }' told)
+    ((${HANG:-3} < 60)) || ((last < 58)) # 20 s for the request, and 30 until it is hung
+
+    fsfreeze -u disk
+    until_true 10 test -s two
+    until_true 10 test -s three
+    [ "$(cat two three | paste -sd' ')" = '202 202' ]
+    [ "$(post 4)" = 202 ]
+    until_true 10 healthz_is 200
+    [ "$(grep -oE '"value":[0-9]' disk/commands | paste -sd' ')" = '"value":7 "value":1 "value":2 "value":3 "value":4' ]
+    until_true 10 tells_after "$last"
+    end_service
+}
+
+healthz_is() {
+    [[ $(get /healthz) == *"Status: $1 "* ]]
+}
+
+# tells_after SECONDS: it was alive later than that.
+tells_after() {
+    awk -v after="$1" '/WATCHDOG=1/ && $1 > after + 1 { found = 1 } END { exit !found }' told
+}
+
 # --- the journal ---
 
 @test "a fault is one line with its level in the journal, and elsewhere without" {

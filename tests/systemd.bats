@@ -5,12 +5,15 @@
 bats_require_minimum_version 1.5.0
 # shellcheck disable=SC2154 # helper.bash sets root
 load helper
+load kafka
 load package/machine
 
+name=demo # of the instance
 data=/var/lib/calc/demo
 
 # One machine for all tests, that goes on from test to test.
 setup_file() {
+    export BROKER_OWNER=$$
     can_boot || return 0
     cd "$BATS_FILE_TMPDIR" || return 1
     machine_make
@@ -46,6 +49,7 @@ teardown_file() {
     machine_pid=$(cat machine.pid)
     machine_leader=$(ps -o pid= --ppid "$machine_pid" | xargs)
     machine_end
+    end_broker
     until_true 20 ended "$machine_pid"
     rm -rf --one-file-system machine
 }
@@ -54,25 +58,9 @@ ended() {
     ! kill -0 "$1" 2>/dev/null
 }
 
-# show HEADING COMMAND...: in the machine; what it prints becomes a comment of the test's.
-show() {
-    echo "# --- $1" >&3
-    booted "${@:2}" 2>&1 | sed 's/^/# /' >&3 || true
-}
-
-# property UNIT NAME
-property() {
-    booted systemctl show -P "$2" "$1"
-}
-
-# is UNIT STATE: of systemd's ActiveState.
-is() {
-    [ "$(property "$1" ActiveState)" = "$2" ]
-}
-
 all_run() {
-    is calc-handle@demo.service active && is calc-project@demo.service active &&
-        is calc-cgi@demo.service active && is calc-cgi@demo.socket active
+    is "calc-handle@$name.service" active && is "calc-project@$name.service" active &&
+        is "calc-cgi@$name.service" active && is "calc-cgi@$name.socket" active
 }
 
 verify_demo() {
@@ -88,7 +76,7 @@ ten_lines() {
         text { print } here && /^\.Bd/ { text = 1 }' "$root/man/calc-service.7" |
         sed 's/\\(aq/'"'"'/g' >lines
     [ "$(wc -l <lines)" -eq 10 ]
-    grep -v '^apt-get ' lines >"machine/root/$2"
+    grep -v '^apt-get ' lines | sed "s/demo/$name/g" >"machine/root/$2"
 }
 
 # The README's walk, through port 80.
@@ -171,7 +159,7 @@ more() {
 
 # The load goes to the socket of the machine, as it is booted now.
 aim() {
-    ln -sfn "/proc/$machine_leader/root/run/calc/demo.sock" "$BATS_FILE_TMPDIR/sock"
+    ln -sfn "/proc/$machine_leader/root/run/calc/$name.sock" "$BATS_FILE_TMPDIR/sock"
 }
 
 # view_has VALUE_ID NUMBER
@@ -179,18 +167,32 @@ view_has() {
     [[ $(booted calc-get --view $data/view "$1") == *'"value":'"$2.0,"* ]]
 }
 
-restarted() {
-    [ "$(property "$1" NRestarts)" -gt "$2" ] && is "$1" active
-}
-
-@test "kill -9 of each part and reboots under load: each acknowledged command once, the view right" {
+begin_load() {
     rm -f progress
     aim
     "$root/tests/package/load.py" sock progress >values 2>summary 3>&- &
     load=$!
     started+=("$load")
     until_true 30 acknowledged_beyond 50
+}
 
+# Each value is the number of its acknowledged additions.
+end_load() {
+    kill "$load"
+    started=()
+    wait "$load" || {
+        cat summary
+        return 1
+    }
+    echo "# $(cat summary)" >&3
+    [ "$(wc -l <values)" -eq 4 ]
+    while read -r id count; do
+        until_true 20 view_has "$id" "$count"
+    done <values
+}
+
+@test "kill -9 of each part and reboots under load: each acknowledged command once, the view right" {
+    begin_load
     for part in handle project cgi; do
         before=$(property "calc-$part@demo" NRestarts)
         booted systemctl kill -s KILL "calc-$part@demo.service"
@@ -215,17 +217,7 @@ restarted() {
         until_true 20 all_run
     done
 
-    kill "$load"
-    started=()
-    wait "$load" || {
-        cat summary
-        false
-    }
-    echo "# $(cat summary)" >&3
-    [ "$(wc -l <values)" -eq 4 ]
-    while read -r id count; do
-        until_true 20 view_has "$id" "$count"
-    done <values
+    end_load
     verify_demo
 }
 
@@ -380,16 +372,131 @@ settings_of() {
     until_true 20 all_run
 }
 
+# ended_well PART...: each was stopped, with success.
+ended_well() {
+    local part
+    for part; do
+        is "calc-$part@$name.service" inactive
+        [ "$(property "calc-$part@$name" Result)" = success ]
+        [ "$(property "calc-$part@$name" ExecMainStatus)" -eq 0 ]
+    done
+}
+
+stops() {
+    SECONDS=0
+    booted systemctl stop "calc@$name.target"
+    ((SECONDS < 20))
+    ended_well handle project cgi
+    [ ! -e "machine/run/calc/$name.sock" ]
+}
+
 @test "it stops cleanly, in time, and each part with success" {
     booted systemctl restart calc@demo.target
     until_true 20 all_run
-    SECONDS=0
-    booted systemctl stop calc@demo.target
-    ((SECONDS < 20))
+    stops
+}
+
+# --- on topics of Kafka ---
+
+# The broker runs on this machine, but in the network of the one that is booted: 127.0.0.1 is theirs.
+start_its_broker() {
+    start_broker nsenter -t "$machine_leader" --net
+}
+
+# on_topics COMMAND...: in the machine, with the settings of the instance.
+on_topics() {
+    booted env KAFKA_BROKER="$KAFKA_BROKER" "$@"
+}
+
+verify_topics() {
+    on_topics calc-verify -i kafka: -o kafka: -r kafka: --state $data/state --view $data/view
+}
+
+be_on_topics() {
+    needs "${kafka_needs[@]}"
+    name=topics data=/var/lib/calc/topics
+    KAFKA_BROKER=$("$kafka" address kafka 2>/dev/null || true)
+}
+
+@test "an instance is on topics by the names of its streams, and answers behind a web server" {
+    be_on_topics
+    start_its_broker
+    on_topics calc-topics create --partitions 4
+    printf '%s\n' CALC_{COMMANDS,EVENTS,REJECTIONS}=kafka: KAFKA_BROKER="$KAFKA_BROKER" |
+        booted sh -c 'cat >/etc/calc/topics.conf'
+    behind nginx nginx
+    until_true 20 all_run
     for part in handle project cgi; do
-        is "calc-$part@demo.service" inactive
-        [ "$(property "calc-$part@demo" Result)" = success ]
-        [ "$(property "calc-$part@demo" ExecMainStatus)" -eq 0 ]
+        show "systemctl status calc-$part@topics" systemctl --no-pager -n 0 status "calc-$part@topics"
     done
-    [ ! -e machine/run/calc/demo.sock ]
+    until_true 10 status_matches calc-handle@topics \
+        'commands at 0:[0-9]+ 1:[0-9]+ 2:[0-9]+ 3:[0-9]+, 0 of them behind, 0 commands/s'
+    until_true 10 status_matches calc-project@topics \
+        'events at 0:[0-9]+ .*, rejections at 0:0 .*, 0 of them behind, 0 records/s'
+    verify_topics
+}
+
+# status_matches UNIT PATTERN
+status_matches() {
+    [[ $(property "$1" StatusText) =~ ^$2$ ]]
+}
+
+# broker COMMAND: of this machine's.
+broker() {
+    nsenter -t "$machine_leader" --net "$kafka" "$1" kafka
+}
+
+# says UNIT TEXT: in the journal since $since.
+says() {
+    [[ $(booted journalctl --no-pager -o cat --since "$since" -u "$1") == *"$2"* ]]
+}
+
+# waits UNIT: it has said that the broker isn't there, and is neither ready nor given up.
+waits() {
+    says "$1" "$KAFKA_BROKER" && [[ $(property "$1" ActiveState) == activating ]]
+}
+
+@test "on topics, kill -9 under load, and a broker that isn't there: each acknowledged command once" {
+    be_on_topics
+    begin_load
+    booted systemctl kill --kill-who=main -s KILL calc-{handle,project}@topics.service
+    until_true 40 restarted calc-handle@topics.service 0
+    until_true 40 restarted calc-project@topics.service 0
+    more
+
+    # it goes away
+    since=$(booted date '+%F %T')
+    broker stop
+    until_true 20 says calc-handle@topics 'brokers are down'
+    until_true 20 says calc-project@topics "Kafka at $KAFKA_BROKER doesn't answer, waiting for it"
+    until_true 20 says calc-cgi@topics 'Message timed out' # a client was told that nobody knows
+    for part in handle project cgi; do
+        show "the journal while the broker is away, of calc-$part" \
+            journalctl --no-pager -o short-precise --since "$since" -u "calc-$part@topics"
+        is "calc-$part@topics.service" active
+    done
+
+    # they are stopped, and started, while it is away
+    SECONDS=0
+    booted systemctl stop calc-{handle,project}@topics.service
+    ((SECONDS < 40))
+    ended_well project
+    # 75 if nobody knows what became of its last transaction
+    [[ $(property calc-handle@topics ExecMainStatus) =~ ^(0|75)$ ]]
+    [[ $(property calc-handle@topics ActiveState) =~ ^(inactive|failed)$ ]]
+    since=$(booted date '+%F %T')
+    booted systemctl --no-block start calc-{handle,project}@topics.service
+    until_true 30 waits calc-handle@topics
+    until_true 30 waits calc-project@topics
+    for part in handle project; do
+        show "the journal before the broker is there, of calc-$part" \
+            journalctl --no-pager -o short-precise --since "$since" -u "calc-$part@topics"
+    done
+
+    broker start
+    until_true 40 all_run
+    more
+    end_load
+    verify_topics
+    stops
 }

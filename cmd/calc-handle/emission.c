@@ -1,8 +1,17 @@
 #include "emission.h"
 
+#include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
+#include "tool/service.h"
+#include "tool/stop.h"
+
+enum {
+    LOOK_MS = 200,      /* whether we are to stop */
+    GIVE_UP_MS = 12000  /* then: an answer's time (KAFKA_WAIT_MS), and some more */
+};
 
 /* An outcome whose key and line are in the text, which may still move. */
 struct gathered {
@@ -121,12 +130,41 @@ int emission_send(struct emission *emission, struct error *error)
     return 0;
 }
 
+static bool ends_soon(struct emission *emission)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += LOOK_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return pthread_timedjoin_np(emission->thread, NULL, &until) != ETIMEDOUT;
+}
+
+/* librdkafka waits for ever for a coordinator to take offsets, whatever time it was given (2.0 to 2.14). */
+static bool join(struct emission *emission)
+{
+    int64_t asked_ms = 0;
+
+    while (!ends_soon(emission)) {
+        service_takes_long();
+        if (stop_asked() && !asked_ms)
+            asked_ms = clock_ms();
+        if (asked_ms && clock_ms() - asked_ms > GIVE_UP_MS)
+            return false;
+    }
+    return true;
+}
+
 int emission_wait(struct emission *emission, struct error *error)
 {
     if (!emission->sending)
         return 1;
-    pthread_join(emission->thread, NULL);
+    emission->stuck = !join(emission);
     emission->sending = false;
+    if (emission->stuck)
+        return error_set(error, EX_TEMPFAIL, "Kafka doesn't answer, and what becomes of the last "
+                                             "transaction is for the next start to find");
     if (emission->result < 0)
         *error = emission->error;
     return emission->result;

@@ -23,6 +23,7 @@ struct emission {
     int gathering; /* which of them is; the other one is on its way */
     pthread_t thread;
     bool sending;
+    bool stuck; /* somebody asked us to stop, and it doesn't end */
     struct histogram commits; /* how long the transactions took that were committed */
     int result; /* of the thread */
     struct error error;
@@ -47,7 +48,9 @@ bool emission_has_any(const struct emission *emission);
 /* Sends what was gathered on its way, in a transaction of its own. Nothing else may be under way. */
 int emission_send(struct emission *emission, struct error *error);
 
-/* Waits for what is under way: 1 committed (or nothing was), 0 aborted, -1. */
+/* Waits for what is under way: 1 committed (or nothing was), 0 aborted, -1. Brokers that don't answer are
+ * waited for; but once we are to stop not for long. What is `stuck` then is still at work on the processor
+ * and on this emission: nobody else may touch them any more, nor free them. */
 int emission_wait(struct emission *emission, struct error *error);
 
 #endif

@@ -487,6 +487,10 @@ int handle_topics(const struct handle_options *options, struct error *error)
     }
     if (handler.emission.sending) /* something else failed meanwhile */
         handler.unknown = emission_wait(&handler.emission, &second) < 0;
+    if (handler.emission.stuck) { /* its thread still has all of it */
+        diag_error("%s", error->text);
+        _exit(EX_TEMPFAIL);
+    }
     if (result < 0 && stop_asked() && error->status == EX_TEMPFAIL && !handler.unknown)
         result = 0; /* it was waiting for an answer when it was told to stop */
     service_takes_long();

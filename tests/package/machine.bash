@@ -43,6 +43,27 @@ journal() {
     booted journalctl --no-pager -o cat -u "$1"
 }
 
+# show HEADING COMMAND...: in the machine; what it prints becomes a comment of the test's.
+show() {
+    echo "# --- $1" >&3
+    booted "${@:2}" 2>&1 | sed 's/^/# /' >&3 || true
+}
+
+# property UNIT NAME
+property() {
+    booted systemctl show -P "$2" "$1"
+}
+
+# is UNIT STATE: of systemd's ActiveState.
+is() {
+    [ "$(property "$1" ActiveState)" = "$2" ]
+}
+
+# restarted UNIT COUNT: more often, and it runs.
+restarted() {
+    [ "$(property "$1" NRestarts)" -gt "$2" ] && is "$1" active
+}
+
 machine_end() {
     # with its first process the machine is gone; its container tidies up
     if [ -n "$machine_leader" ] && kill -KILL "$machine_leader" 2>/dev/null; then
