@@ -7,7 +7,8 @@ import tempfile
 
 import visible
 import web
-from rows import COUNT, HERE, ROOT, compare, compile_c, in_rate, measure, seconds, shell
+from events import processor_seconds
+from rows import COUNT, HERE, ROOT, compare, compile_c, in_rate, measure, row, seconds, shell, used
 
 PARTITIONS = 4
 SET = "retention.ms=-1,retention.bytes=-1,cleanup.policy=delete"
@@ -29,6 +30,10 @@ class Kafka:
 
     def __exit__(self, *_):
         subprocess.run([self.tool, "kill", self.folder], check=True)
+
+    def process(self):
+        return int(subprocess.run([self.tool, "status", self.folder], check=True, text=True,
+                                  stdout=subprocess.PIPE).stdout.split()[-1])
 
     def topics(self, *names):
         """New topics with these names and a number behind; and a group of that number."""
@@ -61,6 +66,21 @@ def handle(kafka, commands):
             more=True)
 
 
+def processor_time(kafka, commands):
+    """What one command costs, on its way from topic to view, of which machines are bought."""
+    events, rejections = kafka.topics("events", "rejections")
+    cost = {}
+    for name, command in (("calc-handle", ("-i", f"kafka:{commands}", "-o", f"kafka:{events}", "-r", f"kafka:{rejections}",
+                                           "-e", "--state", f"{events}.state", "--instance", "bench")),
+                          ("calc-project", ("-i", f"kafka:{events}", "-r", f"kafka:{rejections}", "-e", "--view",
+                                            f"{events}.view"))):
+        before = processor_seconds(kafka.process())
+        cost[name] = used(name, *command)[0] / COUNT * 1e6
+        cost[name + ", the broker"] = (processor_seconds(kafka.process()) - before) / COUNT * 1e6
+    for name in ("calc-handle", "calc-project"):
+        row(f"{name} on Kafka: processor time a command", f"{cost[name]:.2f} us", f"the broker {cost[name + ', the broker']:.2f} us")
+
+
 # --- Kafka Streams ---
 
 def streams_jars():
@@ -74,7 +94,7 @@ def streams_jars():
         if not os.path.exists(jars):  # one that is there is complete
             with tempfile.TemporaryDirectory(prefix=os.path.basename(jars) + ".part.", dir=os.path.dirname(jars)) as part:
                 shutil.copy(f"{HERE}/streams/pom.xml", part)
-                shell(f"mvn -B -C -q -f {part}/pom.xml dependency:copy-dependencies -DincludeScope=runtime"
+                shell(f"mvn -B -C -q -Dstyle.color=never -f {part}/pom.xml dependency:copy-dependencies -DincludeScope=runtime"
                       f" -DoutputDirectory={part}/jars </dev/null >&2")
                 os.rename(f"{part}/jars", jars)
     return jars
@@ -84,13 +104,13 @@ def streams_program(kafka, commands):
     """A contender that says how many commands a second. As many threads as processors was its fastest."""
     classpath = f"{streams_jars()}/*"
     shell(f"javac -proc:none -cp '{classpath}' -d streams-classes {HERE}/streams/Calculator.java")
-    warm_up = COUNT // 4
+    warm_up, count = COUNT // 5, 3 * COUNT // 10
 
     def run():
         events, rejections = kafka.topics("streams", "streams-rejections")
         told = subprocess.run(["java", "-cp", f"streams-classes:{classpath}", "Calculator", kafka.broker,
                                os.path.abspath("streams-state"), str(os.cpu_count()), commands, events, rejections,
-                               str(warm_up), str(COUNT // 2)], check=True, text=True, stdout=subprocess.PIPE,
+                               str(warm_up), str(count)], check=True, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL).stdout
         return float(told)
 
@@ -148,6 +168,7 @@ def bench():
     with Kafka() as kafka:
         commands = prepare(kafka)
         handle(kafka, commands)
+        processor_time(kafka, commands)
         latency(kafka)
         submit(kafka)
         post(kafka)
