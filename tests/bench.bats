@@ -13,6 +13,7 @@ bench() {
     grep -E '^calc-submit <inputs +[0-9.]+ s \([0-9.]+ s to [0-9.]+ s\) +jq -c \. [0-9.]+ s .* x +at least 10 x: (reached|MISSED)$' told
     grep -F '| what | ours | yardstick | ratio | goal |' results.md
     grep -E '^\| calc-submit .* \| jq -c \. .* \| at least 10 x: (reached|MISSED) \|$' results.md
+    # shellcheck disable=SC2016 # a quote of Markdown
     grep -F 'By `make bench ONLY=submit COMMANDS=500`, ' results.md
     local name
     for name in machine kernel calc gcc librdkafka LMDB jq Kafka Python nginx; do

@@ -1,7 +1,8 @@
-/* hop FROM TO: follows a log and copies each record, and nothing else: the yardstick of the steps that a
- * command takes until it is visible. FROM is a file of lines, or kafka:TOPIC; TO is a file, made durable
- * after each batch, or lmdb:FOLDER, where a line stands under its value's id in one transaction a batch,
- * behind which FOLDER/wake is touched for who waits. copy.c goes from topic to topic.
+/* hop FROM TO: follows a log and copies each record, and nothing else: the yardstick of the steps
+ * that a command takes until it is visible. FROM is a file of lines, or kafka:TOPIC; TO is a file,
+ * made durable after each batch, or lmdb:FOLDER, where a line stands under its value's id in one
+ * transaction a batch, behind which FOLDER/wake is touched for who waits. copy.c goes from topic to
+ * topic.
  *
  * It ends with SIGTERM, and at any error: it is a yardstick, and keeps no promises. */
 #include <errno.h>
@@ -70,8 +71,8 @@ static void put_line(const char *line, size_t len)
 static void put_batch(const char *lines, size_t len)
 {
     if (!env) {
-        if (flock(out_fd, LOCK_EX) < 0 || write(out_fd, lines, len) != (ssize_t)len || fdatasync(out_fd) < 0 ||
-            flock(out_fd, LOCK_UN) < 0)
+        if (flock(out_fd, LOCK_EX) < 0 || write(out_fd, lines, len) != (ssize_t)len ||
+            fdatasync(out_fd) < 0 || flock(out_fd, LOCK_UN) < 0)
             fail("write", strerror(errno));
         return;
     }
@@ -114,8 +115,9 @@ static void follow_file(const char *path)
 
 static rd_kafka_t *open_consumer(const char *topic)
 {
-    static const char *const settings[][2] = {
-        {"group.id", "hop"}, {"enable.auto.commit", "false"}, {"isolation.level", "read_committed"}};
+    static const char *const settings[][2] = {{"group.id", "hop"},
+                                              {"enable.auto.commit", "false"},
+                                              {"isolation.level", "read_committed"}};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     const char *broker = getenv("KAFKA_BROKER");
     const struct rd_kafka_metadata *metadata;
@@ -124,7 +126,8 @@ static rd_kafka_t *open_consumer(const char *topic)
     rd_kafka_t *consumer;
     char why[512];
 
-    if (rd_kafka_conf_set(conf, "bootstrap.servers", broker ? broker : "localhost:9092", why, sizeof why))
+    if (rd_kafka_conf_set(conf, "bootstrap.servers", broker ? broker : "localhost:9092", why,
+                          sizeof why))
         fail("bootstrap.servers", why);
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], why, sizeof why))

@@ -104,7 +104,7 @@ def streams_program(kafka, commands):
     """A contender that says how many commands a second. As many threads as processors was its fastest."""
     classpath = f"{streams_jars()}/*"
     shell(f"javac -proc:none -cp '{classpath}' -d streams-classes {HERE}/streams/Calculator.java")
-    warm_up, count = COUNT // 5, 3 * COUNT // 10
+    warm_up, count = 3 * COUNT // 20, COUNT // 5
 
     def run():
         events, rejections = kafka.topics("streams", "streams-rejections")

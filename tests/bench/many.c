@@ -3,8 +3,8 @@
  * many ids VALUES FROM TO            the ids of the values that those are for
  *
  * Where make.py would take minutes. Each value and each command has its id from its number, so that
- * nothing is kept and parts fit together; ids look random, as most clients' are, which is the hardest
- * for what is sorted by them. */
+ * nothing is kept and parts fit together; ids look random, as most clients' are, which is the
+ * hardest for what is sorted by them. */
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -93,7 +93,8 @@ static char *put_update(char *to, uint64_t number, uint64_t value, uint64_t valu
     to = put_id(to, COMMAND, 2 * number + 1);
     to = put(to, "\",\"data\":{\"value_id\":\"");
     to = put_id(to, VALUE, value);
-    to = put(to, chance % 4 ? "\",\"operation\":\"ADD\",\"value\":" : "\",\"operation\":\"MULTIPLY\",\"value\":");
+    to = put(to, chance % 4 ? "\",\"operation\":\"ADD\",\"value\":"
+                            : "\",\"operation\":\"MULTIPLY\",\"value\":");
     to = chance % 4 ? put_number(to, chance / 4 % 20000) : put(to, chance / 4 % 2 ? "0.5" : "-1.5");
     return put_timestamp(to, values + number);
 }
@@ -107,8 +108,10 @@ int main(int argc, char **argv)
     uint64_t to = argc > 3 ? strtoull(argv[argc - 1], NULL, 10) : 0;
     char line[512], *end;
 
-    if (argc != (creates ? 4 : 5) || (!creates && !updates && strcmp(what, "ids") != 0) || (!creates && values == 0)) {
-        fputs("usage: many creates FROM TO | updates VALUES FROM TO | ids VALUES FROM TO\n", stderr);
+    if (argc != (creates ? 4 : 5) || (!creates && !updates && strcmp(what, "ids") != 0) ||
+        (!creates && values == 0)) {
+        fputs("usage: many creates FROM TO | updates VALUES FROM TO | ids VALUES FROM TO\n",
+              stderr);
         return 64;
     }
     setvbuf(stdout, NULL, _IOFBF, 1 << 16);

@@ -1,5 +1,5 @@
-/* null_get FOLDER: opens an LMDB file, looks at it and ends: what a query in a process of its own can't
- * do without. */
+/* null_get FOLDER: opens an LMDB file, looks at it and ends: what a query in a process of its own
+ * can't do without. */
 #include <lmdb.h>
 #include <stdio.h>
 
@@ -20,7 +20,8 @@ int main(int argc, char **argv)
         fputs("usage: null_get FOLDER\n", stderr);
         return 64;
     }
-    failed = check("create", mdb_env_create(&env)) || check("open", mdb_env_open(env, argv[1], MDB_RDONLY, 0)) ||
+    failed = check("create", mdb_env_create(&env)) ||
+             check("open", mdb_env_open(env, argv[1], MDB_RDONLY, 0)) ||
              check("begin", mdb_txn_begin(env, NULL, MDB_RDONLY, &txn));
     mdb_txn_abort(txn);
     mdb_env_close(env);

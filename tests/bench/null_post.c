@@ -1,7 +1,7 @@
-/* null_post FILE | kafka:TOPIC: the least that a FastCGI program can do that answers when what it was
- * sent is kept: the yardstick of a POST, in as many threads as a calc-cgi works with. It looks at
- * nothing. To a file, one thread writes what has come, with one fdatasync for all of it; to a topic,
- * each produces and waits for its acknowledgement. KAFKA_BROKER says where. */
+/* null_post FILE | kafka:TOPIC: the least that a FastCGI program can do that answers when what it
+ * was sent is kept: the yardstick of a POST, in as many threads as a calc-cgi works with. It looks
+ * at nothing. To a file, one thread writes what has come, with one fdatasync for all of it; to a
+ * topic, each produces and waits for its acknowledgement. KAFKA_BROKER says where. */
 #include <fcgiapp.h>
 #include <fcntl.h>
 #include <librdkafka/rdkafka.h>
@@ -101,12 +101,14 @@ static void *poll_producer(void *nothing)
 
 static void open_producer(void)
 {
-    static const char *const settings[][2] = {{"linger.ms", "0"}, {"acks", "all"}, {"enable.idempotence", "true"}};
+    static const char *const settings[][2] = {
+        {"linger.ms", "0"}, {"acks", "all"}, {"enable.idempotence", "true"}};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     const char *broker = getenv("KAFKA_BROKER");
     char why[512];
 
-    if (rd_kafka_conf_set(conf, "bootstrap.servers", broker ? broker : "localhost:9092", why, sizeof why))
+    if (rd_kafka_conf_set(conf, "bootstrap.servers", broker ? broker : "localhost:9092", why,
+                          sizeof why))
         fail("bootstrap.servers", why);
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], why, sizeof why))
@@ -120,9 +122,9 @@ static void open_producer(void)
 static void keep_in_topic(const char *body, size_t len)
 {
     int done = 0;
-    rd_kafka_resp_err_t error =
-        rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                          RD_KAFKA_V_VALUE((void *)(size_t)body, len), RD_KAFKA_V_OPAQUE(&done), RD_KAFKA_V_END);
+    rd_kafka_resp_err_t error = rd_kafka_producev(
+        producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_VALUE((void *)(size_t)body, len), RD_KAFKA_V_OPAQUE(&done), RD_KAFKA_V_END);
 
     if (error)
         fail(topic, rd_kafka_err2str(error));
@@ -146,7 +148,8 @@ static void *serve(void *nothing)
             keep_in_topic(body, (size_t)len);
         else
             keep_in_file(body, (size_t)len);
-        FCGX_PutS("Status: 202 Accepted\r\nContent-Type: application/json\r\n\r\n\"kept\"", request.out);
+        FCGX_PutS("Status: 202 Accepted\r\nContent-Type: application/json\r\n\r\n\"kept\"",
+                  request.out);
     }
     return nothing;
 }

@@ -31,7 +31,7 @@ end"""
 
 def sql():
     shell("[ -e view ] || calc-project -i events -r rejections --view view\n"
-          "calc-watch --view view --from beginning -e >all && head -n 100000 all >told && rm all")
+          "calc-watch --view view --from beginning -e >all && head -n 30000 all >told && rm all")
     with open("rows.jq", "w", encoding="ascii") as program:
         program.write(JQ_ROWS)
     shell("head -n 1000 told | jq -r -f rows.jq | sort >jq-ids && head -n 1000 told >some && calc-sql <some | grep -F \"('\" |"
@@ -51,7 +51,7 @@ def memory():
     """Of commands on one value, and of values with one command each: of several counts, since a table that
     has just grown is emptier than one that soon will."""
     commands, values = [], []
-    for count in (COUNT, COUNT * 5 // 4, COUNT * 3 // 2, COUNT * 7 // 4):
+    for count in (COUNT, COUNT * 4 // 3, COUNT * 5 // 3):
         shell(f"./many creates 0 1 >grown && ./many updates 1 0 {count} >>grown")
         commands.append((used("calc-handle", stdin="grown")[1] - FIXED) / count)
         shell(f"./many creates 0 {count} >grown")

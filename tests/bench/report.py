@@ -34,8 +34,7 @@ def machine():
         kafka = re.search("^version=(.*)", script.read(), re.M)[1]
     return [("machine", f"{processor()}, {memory()}, {said('stat -f -c %T .')}"),
             ("kernel", os.uname().release),
-            ("calc", said(f"calc-handle --version; git -C {ROOT} describe --always --dirty").replace("calc-handle ", "")
-             + ", " + said(f"git -C {ROOT} describe --always --dirty")),
+            ("calc", said("calc-handle --version").split()[-1] + ", " + said(f"git -C {ROOT} describe --always --dirty")),
             ("gcc", said("gcc -dumpfullversion")),
             ("librdkafka", package("librdkafka1")),
             ("LMDB", package("liblmdb-dev")),

@@ -1,8 +1,8 @@
-/* visible COUNT FILE | kafka:TOPIC VIEW | lmdb:FOLDER: writes so many commands to a log, each when the
- * one before is visible, in the view that a projector keeps or in the LMDB file of hop.c, and prints the
- * median and the 99th percentile of what each took from before it was written, in milliseconds. Every
- * command creates a value. A file is written as its other writers do it: locked and synced.
- * KAFKA_BROKER says where the topic is. */
+/* visible COUNT FILE | kafka:TOPIC VIEW | lmdb:FOLDER: writes so many commands to a log, each when
+ * the one before is visible, in the view that a projector keeps or in the LMDB file of hop.c, and
+ * prints the median and the 99th percentile of what each took from before it was written, in
+ * milliseconds. Every command creates a value. A file is written as its other writers do it: locked
+ * and synced. KAFKA_BROKER says where the topic is. */
 #include <errno.h>
 #include <fcntl.h>
 #include <librdkafka/rdkafka.h>
@@ -61,7 +61,8 @@ static void open_log(const char *log)
     }
     topic = log + 6;
     conf = rd_kafka_conf_new();
-    if (rd_kafka_conf_set(conf, "bootstrap.servers", broker ? broker : "localhost:9092", why, sizeof why) ||
+    if (rd_kafka_conf_set(conf, "bootstrap.servers", broker ? broker : "localhost:9092", why,
+                          sizeof why) ||
         rd_kafka_conf_set(conf, "acks", "all", why, sizeof why) ||
         rd_kafka_conf_set(conf, "linger.ms", "0", why, sizeof why) ||
         rd_kafka_conf_set(conf, "partitioner", "murmur2_random", why, sizeof why))
@@ -74,14 +75,16 @@ static void open_log(const char *log)
 static void write_command(const struct sent *command)
 {
     if (topic) {
-        if (rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(command->value_text, ID_TEXT),
-                              RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                              RD_KAFKA_V_VALUE((void *)(size_t)command->line, (size_t)command->len - 1),
-                              RD_KAFKA_V_END))
+        if (rd_kafka_producev(
+                producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(command->value_text, ID_TEXT),
+                RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                RD_KAFKA_V_VALUE((void *)(size_t)command->line, (size_t)command->len - 1),
+                RD_KAFKA_V_END))
             fail(topic, "can't produce");
         return;
     }
-    if (flock(log_fd, LOCK_EX) < 0 || write(log_fd, command->line, (size_t)command->len) != command->len ||
+    if (flock(log_fd, LOCK_EX) < 0 ||
+        write(log_fd, command->line, (size_t)command->len) != command->len ||
         fdatasync(log_fd) < 0 || flock(log_fd, LOCK_UN) < 0)
         fail("write", strerror(errno));
 }
@@ -110,7 +113,8 @@ static void open_view(const char *where)
     if (watch < 0 || inotify_add_watch(watch, wake, IN_MODIFY) < 0)
         fail(wake, strerror(errno));
     code = mdb_env_create(&env);
-    while (!code && (code = mdb_env_open(env, where + 5, MDB_RDONLY, 0)) == ENOENT && now_ms() < deadline) {
+    while (!code && (code = mdb_env_open(env, where + 5, MDB_RDONLY, 0)) == ENOENT &&
+           now_ms() < deadline) {
         mdb_env_close(env); /* hop has yet to make it */
         poll(NULL, 0, 10);
         code = mdb_env_create(&env);
@@ -184,9 +188,10 @@ static double one(void)
     id_write(&command.id, id);
     id_write(&command.value_id, command.value_text);
     id[ID_TEXT] = command.value_text[ID_TEXT] = '\0';
-    command.len = snprintf(command.line, sizeof command.line,
-                           "{\"action\":\"CreateValue\",\"id\":\"%s\",\"data\":{\"value_id\":\"%s\",\"value\":7.0}}\n", id,
-                           command.value_text);
+    command.len = snprintf(
+        command.line, sizeof command.line,
+        "{\"action\":\"CreateValue\",\"id\":\"%s\",\"data\":{\"value_id\":\"%s\",\"value\":7.0}}\n",
+        id, command.value_text);
     begin = now_ms();
     deadline = begin + DEADLINE_S * 1e3;
     write_command(&command);

@@ -6,7 +6,7 @@ import subprocess
 
 from rows import LIBCALC, compare, compile_c, in_milliseconds, measure
 
-COUNT = 500
+COUNT = 400
 
 
 def prepare():
