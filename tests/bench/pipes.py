@@ -83,7 +83,7 @@ def a_line(lines, count, *command, stdin=True):
 
 
 def instructions():
-    count = min(COUNT, 40000)
+    count = min(COUNT, 16000)
     shell(": >nothing")
     for what, lines, command, stdin in (
             ("calc-submit: an input", "inputs", ("calc-submit",), True),
