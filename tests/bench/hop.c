@@ -89,6 +89,7 @@ static void put_batch(const char *lines, size_t len)
 
 /* --- where it comes from --- */
 
+/* Under the lock, as its other readers do it: what is copied is durable. */
 static void follow_file(const char *path)
 {
     static char room[ROOM], events[4096];
@@ -98,10 +99,13 @@ static void follow_file(const char *path)
     if (fd < 0 || watch < 0 || inotify_add_watch(watch, path, IN_MODIFY) < 0)
         fail(path, strerror(errno));
     for (;;) {
-        ssize_t got = read(fd, room + had, sizeof room - had);
+        ssize_t got = -1;
         char *end;
 
-        if (got < 0 || (got == 0 && read(watch, events, sizeof events) < 0))
+        if (flock(fd, LOCK_SH) == 0)
+            got = read(fd, room + had, sizeof room - had);
+        if (got < 0 || flock(fd, LOCK_UN) < 0 ||
+            (got == 0 && read(watch, events, sizeof events) < 0))
             fail(path, strerror(errno));
         had += (size_t)got;
         end = memrchr(room, '\n', had);
