@@ -49,6 +49,16 @@ PY
     [ "$(tail -n 1 told)" = "3 of the goals were missed." ]
 }
 
+@test "what can't be measured is told in its row and by the exit status, and counts as missed" {
+    needs python3 gcc
+    mkdir bin
+    printf '#!/bin/sh\nexit 3\n' >bin/jq
+    chmod 755 bin/jq
+    status_of 1 bench ONLY=submit COMMANDS=200 PATH="$PWD/bin:$PATH" >told 2>said
+    grep -E '^submit +not measured: .* exit status 3\. +MISSED$' told
+    [ "$(tail -n 1 told)" = "1 of the goals was missed." ]
+}
+
 @test "a row that isn't there is refused, with the names of those that are, and the results stay" {
     needs python3
     status_of 64 bench ONLY=nothing RESULTS="$PWD/results.md" 2>said

@@ -143,3 +143,4 @@ def bench(results):
         lines += [[what, *(f"{cost[name]:.2f}" for cost in costs)] for name, what in COLUMNS]
         report.replace_part(results, "growth", f"By `make bench ONLY=growth`, {report.when()}.\n\n"
                             "![](tests/bench/growth.svg)\n\n" + report.markdown_table(lines))
+    return 0
