@@ -6,7 +6,7 @@ set logscale x
 set format x "10^{%L}"
 set xlabel "values"
 set grid
-set key top left
+set key top left Left reverse
 set yrange [0:*]
 set offsets 0, 0, graph 0.25, 0
 set multiplot layout 1,2
