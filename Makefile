@@ -1,7 +1,7 @@
 # make            the tools, in build/bin (SAN=1: with sanitizers, in build/san/bin)
 # make run        everything on one machine, on port 3030 (PORT=, DATA=, KAFKA=1: on topics)
 # make check      all tests, with what they need installed first (STRICT=1: a skip is a failure)
-# make bench      measurements beside their yardsticks
+# make bench      measurements beside their yardsticks, into BENCHMARKS.md (ONLY=growth: how costs grow)
 # make soak       the long forms of the fault loops: kill -9, losses of power, a fault at every call
 # make fuzz       60 s a fuzzer
 # make lint       compilers, shells, manual pages, and which room includes which
@@ -73,6 +73,7 @@ $B/tests/unit/memory: LINK += $(foreach f,malloc calloc realloc free,-Wl,--wrap=
 run check:
 	./scripts/$@
 bench: all
+	./scripts/deps bench
 	./tests/bench/run
 soak: tests
 	./$B/tests/unit/view_wake 100000

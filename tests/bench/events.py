@@ -2,8 +2,8 @@
 import os
 import shutil
 
-from http_rows import Server
-from rows import HERE, ROOT, rows, shell
+from rows import LIBCALC, compile_c, row, shell
+from web import Server
 
 STREAMS, SLOW, SECONDS = 1000, 50, 5
 
@@ -29,21 +29,19 @@ def memory(process):
 def measure(rate, slow):
     shutil.rmtree("http-view", ignore_errors=True)
     shell(": >no-events && : >no-rejections && calc-project -i no-events -r no-rejections --view http-view")
-    with Server("nginx", only="calc-cgi") as server:
+    with Server("nginx") as server:
         cgi, nginx = (process.pid for process in server.processes)
         before, used = memory(cgi), (processor_seconds(cgi), processor_seconds(nginx))
         shell(f"./subscribers http-view {server.ports['calc-cgi']} {STREAMS} {slow} {SECONDS} {rate} >told")
         median, most, _, deliveries = map(int, open("told", encoding="ascii").read().split())
         cost = [100 * (processor_seconds(process) - had) / SECONDS for process, had in zip((cgi, nginx), used)]
         each = (memory(cgi) - before) / STREAMS
-    rows.append((f"{STREAMS} streams, {rate} events/s" + (f", {slow} slow" if slow else ""),
-                 f"p50 {median / 1000:,.1f} ms, p99 {most / 1000:,.1f} ms", f"{deliveries:,} told, none missing",
-                 f"calc-cgi {cost[0]:.0f}%, nginx {cost[1]:.0f}% of a core", f"{each:.1f} KiB a stream"))
+    row(f"{STREAMS} streams, {rate} events/s" + (f", {slow} slow" if slow else ""),
+        f"p50 {median / 1000:,.1f} ms, p99 {most / 1000:,.1f} ms", f"{deliveries:,} told, none missing",
+        f"calc-cgi {cost[0]:.0f}%, nginx {cost[1]:.0f}% of a core", f"{each:.1f} KiB a stream")
 
 
 def bench():
-    shell(f"cc -O2 -std=gnu11 -D_GNU_SOURCE -I{ROOT}/lib -o subscribers {HERE}/subscribers.c {ROOT}/build/libcalc.a "
-          "-ljansson -luuid -Wl,-Bstatic -llmdb -lnettle -Wl,-Bdynamic -lpthread -lm")
-    for rate in 100, 1000:
-        for slow in 0, SLOW:
-            measure(rate, slow)
+    compile_c("subscribers", LIBCALC)
+    measure(100, 0)
+    measure(1000, SLOW)

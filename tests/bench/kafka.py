@@ -1,23 +1,17 @@
 """The rows of ONLY=kafka: the tools on topics, with a broker of their own that has both its compilers."""
+import fcntl
 import os
-import re
-import signal
-import statistics
+import shutil
 import subprocess
-import time
+import tempfile
 
-from rows import COUNT, HERE, ROOT, measure, row, rows, seconds, shell, spread
+import visible
+import web
+from events import processor_seconds
+from rows import COUNT, HERE, ROOT, compare, compile_c, in_rate, measure, row, seconds, shell, used
 
-LATENCIES, POSTS, CONNECTIONS, PARTITIONS = 500, 30000, 64, 4
+PARTITIONS = 4
 SET = "retention.ms=-1,retention.bytes=-1,cleanup.policy=delete"
-
-
-def in_milliseconds(taken):
-    return f"{taken:.1f} ms"
-
-
-def in_posts(rate):
-    return f"{rate:,.0f}/s"
 
 
 class Kafka:
@@ -37,6 +31,10 @@ class Kafka:
     def __exit__(self, *_):
         subprocess.run([self.tool, "kill", self.folder], check=True)
 
+    def process(self):
+        return int(subprocess.run([self.tool, "status", self.folder], check=True, text=True,
+                                  stdout=subprocess.PIPE).stdout.split()[-1])
+
     def topics(self, *names):
         """New topics with these names and a number behind; and a group of that number."""
         self.number += 1
@@ -46,50 +44,9 @@ class Kafka:
         return made
 
 
-class Server:
-    """nginx before a FastCGI calc-cgi."""
-
-    def __init__(self, commands):
-        os.makedirs("run", exist_ok=True)
-        socket, port = os.path.abspath("run/calc-cgi.sock"), str(20000 + os.getpid() % 10000)
-        self.url = f"http://127.0.0.1:{port}/values"
-        settings = os.environ | {"CALC_COMMANDS": commands, "CALC_VIEW": os.path.abspath("no-view")}
-        self.calculator = subprocess.Popen(["calc-cgi", "--listen", socket], env=settings)
-        with open(f"{ROOT}/cmd/calc-cgi/nginx-fastcgi.conf", encoding="utf-8") as example:
-            text = example.read().replace("/run/calc", os.path.abspath("run")).replace("127.0.0.1:3030", "127.0.0.1:" + port)
-        with open("run/nginx.conf", "w", encoding="utf-8") as file:
-            file.write(("user root;\n" if os.geteuid() == 0 else "") + text)
-        self.nginx = subprocess.Popen(["/usr/sbin/nginx", "-e", "stderr", "-c", os.path.abspath("run/nginx.conf")])
-
-    def __enter__(self):
-        post = ["curl", "-s", "-f", "-o", "run/answer", "-d", '{"value":1}', "-H", "Content-Type: application/json",
-                self.url]
-        deadline = time.monotonic() + 20
-        while subprocess.run(post, check=False).returncode:
-            if time.monotonic() > deadline or self.calculator.poll() is not None:
-                self.__exit__()
-                raise RuntimeError("calc-cgi doesn't accept a command")
-            time.sleep(0.05)
-        return self
-
-    def __exit__(self, *_):
-        for process in (self.nginx, self.calculator):
-            process.terminate()
-            process.wait()
-
-    def rate(self):
-        """POSTs a second."""
-        with open("run/post.json", "w", encoding="utf-8") as body:
-            body.write('{"value":7}')
-        told = subprocess.run(["ab", "-q", "-k", "-c", str(CONNECTIONS), "-n", str(POSTS), "-p", "run/post.json", "-T",
-                               "application/json", self.url], check=True, text=True, stdout=subprocess.PIPE).stdout
-        if "Non-2xx" in told:
-            raise RuntimeError("not every POST was accepted")
-        return float(re.search(r"Requests per second: *([0-9.]+)", told)[1])
-
-
 def handle(kafka, commands):
-    """The handler and the bare copy of the same topic, each to its end."""
+    """The handler and the bare copy of the same topic, each to its end; and Kafka Streams, of which Java's
+    start and the time in which it compiles don't count."""
 
     def handler():
         events, rejections = kafka.topics("events", "rejections")
@@ -102,37 +59,83 @@ def handle(kafka, commands):
     handler()  # a broker that was just started has compiled nothing yet: the first runs would pay for it
     copy()
     ours, theirs = measure(handler, copy)
-    row(f"calc-handle, {PARTITIONS} partitions", ours, "bare copy", theirs, 0.7)
+    compare(f"calc-handle, {PARTITIONS} partitions, exactly once", ours, "bare copy", theirs, 0.85)
+    rates = [COUNT / taken for taken in ours]
+    streams = measure(streams_program(kafka, commands), runs=1)[0]
+    compare(f"calc-handle, {PARTITIONS} partitions, exactly once", rates, "Kafka Streams, RocksDB", streams, 6, in_rate,
+            more=True)
 
+
+def processor_time(kafka, commands):
+    """What one command costs, on its way from topic to view, of which machines are bought."""
+    events, rejections = kafka.topics("events", "rejections")
+    cost = {}
+    for name, command in (("calc-handle", ("-i", f"kafka:{commands}", "-o", f"kafka:{events}", "-r", f"kafka:{rejections}",
+                                           "-e", "--state", f"{events}.state", "--instance", "bench")),
+                          ("calc-project", ("-i", f"kafka:{events}", "-r", f"kafka:{rejections}", "-e", "--view",
+                                            f"{events}.view"))):
+        before = processor_seconds(kafka.process())
+        cost[name] = used(name, *command)[0] / COUNT * 1e6
+        cost[name + ", the broker"] = (processor_seconds(kafka.process()) - before) / COUNT * 1e6
+    for name in ("calc-handle", "calc-project"):
+        row(f"{name} on Kafka: processor time a command", f"{cost[name]:.2f} us", f"the broker {cost[name + ', the broker']:.2f} us")
+
+
+# --- Kafka Streams ---
+
+def streams_jars():
+    """By Maven, once, into the folder that scripts/kafka has its own in."""
+    with open(f"{HERE}/streams/pom.xml", encoding="utf-8") as file:
+        version = file.read().rpartition("<version>")[2].partition("<")[0]
+    jars = os.path.join(os.environ.get("CALC_CACHE") or os.path.expanduser("~/.cache/calc"), f"kafka-streams-{version}")
+    os.makedirs(os.path.dirname(jars), exist_ok=True)
+    with open(jars + ".lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(jars):  # one that is there is complete
+            with tempfile.TemporaryDirectory(prefix=os.path.basename(jars) + ".part.", dir=os.path.dirname(jars)) as part:
+                shutil.copy(f"{HERE}/streams/pom.xml", part)
+                shell(f"mvn -B -C -q -Dstyle.color=never -f {part}/pom.xml dependency:copy-dependencies -DincludeScope=runtime"
+                      f" -DoutputDirectory={part}/jars </dev/null >&2")
+                os.rename(f"{part}/jars", jars)
+    return jars
+
+
+def streams_program(kafka, commands):
+    """A contender that says how many commands a second. As many threads as processors was its fastest."""
+    classpath = f"{streams_jars()}/*"
+    shell(f"javac -proc:none -cp '{classpath}' -d streams-classes {HERE}/streams/Calculator.java")
+    warm_up, count = 3 * COUNT // 20, COUNT // 5
+
+    def run():
+        events, rejections = kafka.topics("streams", "streams-rejections")
+        told = subprocess.run(["java", "-cp", f"streams-classes:{classpath}", "Calculator", kafka.broker,
+                               os.path.abspath("streams-state"), str(os.cpu_count()), commands, events, rejections,
+                               str(warm_up), str(count)], check=True, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL).stdout
+        return float(told)
+
+    return run
+
+
+# --- one command, many commands ---
 
 def latency(kafka):
-    """One command at a time: the median and the 99th percentile of each run."""
+    visible.prepare()
 
-    def times(argv, commands, outcomes):
-        follower = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
-        try:
-            told = subprocess.run(["./latency", str(LATENCIES), commands, outcomes], check=True, text=True,
-                                  stdout=subprocess.PIPE).stdout
-        finally:
-            follower.send_signal(signal.SIGTERM)
-            follower.wait()
-        return [float(word) for word in told.split()]
-
-    def handler():
+    def calc():
         commands, events, rejections = kafka.topics("commands", "events", "rejections")
-        return times(["calc-handle", "-i", "kafka:" + commands, "-o", "kafka:" + events, "-r", "kafka:" + rejections,
-                      "--state", events + ".state", "--instance", "bench"], commands, events)
+        view = f"{events}.view"
+        return visible.times("kafka:" + commands, view,
+                             ["calc-handle", "-i", "kafka:" + commands, "-o", "kafka:" + events, "-r", "kafka:" + rejections,
+                              "--state", events + ".state", "--instance", "bench"],
+                             ["calc-project", "-i", "kafka:" + events, "-r", "kafka:" + rejections, "--view", view])
 
     def copy():
-        commands, outcomes = kafka.topics("commands", "copy")
-        return times(["./copy", commands, outcomes], commands, outcomes)
+        commands, events = kafka.topics("commands", "copy")
+        view = visible.lmdb(f"{events}.view")
+        return visible.times("kafka:" + commands, view, ["./copy", commands, events], ["./hop", "kafka:" + events, view])
 
-    ours, theirs = measure(handler, copy)
-    for index, name in enumerate(("p50", "p99")):
-        mine, other = [taken[index] for taken in ours], [taken[index] for taken in theirs]
-        rows.append((f"one command to its event, {name}", spread(mine, in_milliseconds),
-                     "bare copy " + spread(other, in_milliseconds),
-                     f"{statistics.median(mine) / statistics.median(other):.2f} x as long", ""))
+    visible.tell("Kafka", *measure(calc, copy))
 
 
 def submit(kafka):
@@ -144,34 +147,18 @@ def submit(kafka):
                        " -X partitioner=murmur2_random -X acks=all")
 
     ours, theirs = measure(calc, kcat)
-    row("calc-submit to a topic", ours, "kcat -P", theirs)
+    compare("calc-submit to a topic", ours, "kcat -P", theirs)
 
 
 def post(kafka):
-    def on_kafka():
-        with Server("kafka:" + kafka.topics("commands")[0]) as server:
-            return server.rate()
-
-    def on_file():
-        with Server(os.path.abspath("posted")) as server:
-            return server.rate()
-
-    what = f"POST by {CONNECTIONS} connections, nginx"
-    try:
-        ours, theirs = measure(on_kafka, on_file)
-    except RuntimeError as error:
-        rows.append((what, f"not measured: {error}", "", "", "MISSED"))
-        return
-    ratio = statistics.median(ours) / statistics.median(theirs)
-    rows.append((what, spread(ours, in_posts),
-                 "log in a file " + spread(theirs, in_posts), f"{ratio:.2f} x", ""))
+    commands, kept = kafka.topics("commands", "kept")
+    web.post("Kafka", "kafka:" + commands, "kafka:" + kept)
 
 
 def prepare(kafka):
     """The commands with their keys before them, in a topic."""
-    shell(f"cc -O2 -D_GNU_SOURCE -o copy {HERE}/copy.c -lrdkafka\n"
-          f"cc -O2 -D_GNU_SOURCE -o latency {HERE}/latency.c -lrdkafka\n"
-          "sed -E 's/.*\"value_id\":\"([^\"]*)\".*/\\1\\t&/' commands >keyed")
+    compile_c("copy", "-lrdkafka")
+    shell("sed -E 's/.*\"value_id\":\"([^\"]*)\".*/\\1\\t&/' commands >keyed")
     commands, = kafka.topics("commands")
     shell(f"kcat -P -b {kafka.broker} -t {commands} -K '\\t' -l keyed -X partitioner=murmur2_random")
     return commands
@@ -181,6 +168,7 @@ def bench():
     with Kafka() as kafka:
         commands = prepare(kafka)
         handle(kafka, commands)
+        processor_time(kafka, commands)
         latency(kafka)
         submit(kafka)
         post(kafka)
