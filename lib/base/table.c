@@ -105,6 +105,26 @@ static bool grow_entries(struct table *table)
     return true;
 }
 
+void table_prefetch(const struct table *table, const void *key)
+{
+    if (table->slots)
+        __builtin_prefetch(table->slots + (hash(table, key) >> table->shift));
+}
+
+uint32_t table_prefetch_entry(const struct table *table, const void *key)
+{
+    uint64_t hashed = hash(table, key), slot;
+
+    if (!table->slots)
+        return table->count;
+    for (uint64_t at = hashed >> table->shift; (slot = table->slots[at]); at = (at + 1) & table->mask)
+        if ((slot ^ hashed) >> 32 == 0) {
+            __builtin_prefetch(table_at(table, (uint32_t)slot - 1));
+            return (uint32_t)slot - 1;
+        }
+    return table->count;
+}
+
 void *table_find(const struct table *table, const void *key)
 {
     uint64_t slot;
