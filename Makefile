@@ -67,7 +67,7 @@ $(UNITS): $B/tests/unit/%: $B/tests/unit/%.o $B/libcalc.a
 $B/tests/unit/sql: $(patsubst %,$B/cmd/calc-sql/%.o,batch schema sql told)
 $B/tests/unit/deadline: $B/cmd/calc-cgi/deadline.o
 # its test lets every allocation fail in turn
-$B/tests/unit/memory: $B/cmd/calc-submit/input.o
+$B/tests/unit/memory: $(patsubst %,$B/cmd/calc-submit/%.o,input scan_short)
 $B/tests/unit/memory: LINK += $(foreach f,malloc calloc realloc free,-Wl,--wrap=$f)
 
 run check:

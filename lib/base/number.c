@@ -139,20 +139,26 @@ static uint64_t shortest(uint64_t fraction, int biased, int *exponent)
     return s + (middle > 4 * s + 2 || (middle == 4 * s + 2 && s % 2));
 }
 
-/* Takes the zeros at the end off: at most 16, as the digits of a double are fewer than 18. */
-static uint64_t strip_zeros(uint64_t digits, int *exponent)
+/* Most numbers that people write have three decimals or fewer. If that many thousandths are the number,
+ * they are it for all who read them: a double tells numbers of fifteen digits apart, so no other
+ * spelling as short reads back to it. The length; 0 if there are more decimals. */
+static size_t write_thousandths(double number, char *text)
 {
-    static const struct {
-        uint64_t power;
-        int zeros;
-    } steps[] = {{100000000, 8}, {100000000, 8}, {10000, 4}, {100, 2}, {10, 1}};
+    uint64_t thousandths;
+    char *at;
 
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        if (digits % steps[i].power == 0) {
-            digits /= steps[i].power;
-            *exponent += steps[i].zeros;
-        }
-    return digits;
+    if (number >= 1e12)
+        return 0;
+    thousandths = (uint64_t)(number * 1000 + 0.5);
+    if ((double)thousandths / 1000 != number)
+        return 0;
+    at = digits_put(text, thousandths / 1000);
+    *at++ = '.';
+    thousandths %= 1000;
+    *at++ = (char)('0' + thousandths / 100);
+    digits_put_pair(at, (unsigned)thousandths % 100);
+    at += thousandths % 10 ? 2 : thousandths % 100 ? 1 : 0;
+    return (size_t)(at - text);
 }
 
 size_t number_write(double number, char *text)
@@ -160,6 +166,7 @@ size_t number_write(double number, char *text)
     char buffer[20], *end = buffer + sizeof buffer, *digits, *at = text;
     uint64_t bits, significand;
     int exponent, count, point;
+    size_t len;
 
     memcpy(&bits, &number, sizeof bits);
     if (bits >> 63)
@@ -169,8 +176,12 @@ size_t number_write(double number, char *text)
         memcpy(at, "0.0", 3);
         return (size_t)(at - text) + 3;
     }
+    len = write_thousandths(fabs(number), at);
+    if (len)
+        return (size_t)(at - text) + len;
     significand = shortest(bits & ((UINT64_C(1) << 52) - 1), (int)(bits >> 52), &exponent);
-    significand = strip_zeros(significand, &exponent);
+    for (; significand % 10 == 0; significand /= 10) /* at most 16 times: a double has no more digits */
+        exponent++;
     digits = digits_put_before(end, significand);
     count = (int)(end - digits);
     point = count + exponent; /* the number is 0.DIGITS times ten to this */

@@ -32,6 +32,12 @@ void *table_find(const struct table *table, const void *key);
  * tells). NULL when memory ran out. */
 void *table_insert(struct table *table, const void *key, bool *created);
 
+/* Looking up is waiting for memory. The first asks for what looking for a key begins with, so that it is
+ * there a moment later; the second does the same with the entry that may have the key (nothing but the
+ * look itself tells), and says its index, or `count` if none has. */
+void table_prefetch(const struct table *table, const void *key);
+uint32_t table_prefetch_entry(const struct table *table, const void *key);
+
 /* Removes the entries that came last, so that `count` are left. */
 void table_truncate(struct table *table, uint32_t count);
 

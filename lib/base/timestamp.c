@@ -50,17 +50,26 @@ static int month_length(int year, int month)
     return length[month - 1] + (month == 2 && leap);
 }
 
-/* A number of exactly `count` digits, or a large negative one that no sum can hide. */
-static int digits(const char *text, int count)
+/* A number of two digits, or a large negative one that no sum can hide. */
+static int pair(const char *text)
 {
-    int number = 0;
+    unsigned tens = (unsigned char)text[0] - (unsigned)'0', ones = (unsigned char)text[1] - (unsigned)'0';
 
-    for (int i = 0; i < count; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return -1000000;
-        number = number * 10 + (text[i] - '0');
-    }
-    return number;
+    return tens > 9 || ones > 9 ? -1000000 : (int)(tens * 10 + ones);
+}
+
+/* What stands behind the point, from *at on: microseconds, further digits cut; -1 if no digit does. */
+static int64_t fraction_read(const char *text, size_t len, size_t *at)
+{
+    static const int64_t scale[] = {SECOND, 100000, 10000, 1000, 100, 10, 1};
+    size_t first = *at, digits;
+    int64_t fraction = 0;
+
+    for (; *at < len && text[*at] >= '0' && text[*at] <= '9'; ++*at)
+        if (*at - first < 6)
+            fraction = fraction * 10 + (text[*at] - '0');
+    digits = *at - first;
+    return digits ? fraction * scale[digits < 6 ? digits : 6] : -1;
 }
 
 /* The offset "Z" or "+hh:mm" that fills the text; minutes. */
@@ -74,8 +83,8 @@ static int offset_read(const char *text, size_t len, int *minutes)
     }
     if (len != 6 || (*text != '+' && *text != '-') || text[3] != ':')
         return -1;
-    hour = digits(text + 1, 2);
-    minute = digits(text + 4, 2);
+    hour = pair(text + 1);
+    minute = pair(text + 4);
     if (hour < 0 || hour > 23 || minute < 0 || minute > 59)
         return -1;
     *minutes = (*text == '-' ? -1 : 1) * (hour * 60 + minute);
@@ -91,23 +100,20 @@ int timestamp_read(const char *text, size_t len, int64_t *micros)
     if (len < 20 || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') ||
         text[13] != ':' || text[16] != ':')
         return -1;
-    year = digits(text, 4);
-    month = digits(text + 5, 2);
-    day = digits(text + 8, 2);
-    hour = digits(text + 11, 2);
-    minute = digits(text + 14, 2);
-    second = digits(text + 17, 2);
-    if (year < 0 || month < 1 || month > 12 || day < 1 || day > month_length(year, month) ||
-        hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59)
+    year = pair(text) * 100 + pair(text + 2);
+    month = pair(text + 5);
+    day = pair(text + 8);
+    hour = pair(text + 11);
+    minute = pair(text + 14);
+    second = pair(text + 17);
+    if (year < 0 || month < 1 || month > 12 || day < 1 ||
+        (day > 28 && day > month_length(year, month)) || hour < 0 || hour > 23 ||
+        minute < 0 || minute > 59 || second < 0 || second > 59)
         return -1;
-    if (text[at] == '.') {
-        size_t first = ++at;
-        int64_t scale = SECOND / 10;
-        for (; at < len && text[at] >= '0' && text[at] <= '9'; at++, scale /= 10)
-            fraction += (text[at] - '0') * scale;
-        if (at == first)
-            return -1;
-    }
+    if (text[at] == '.' && at++ < len)
+        fraction = fraction_read(text, len, &at);
+    if (fraction < 0)
+        return -1;
     if (at >= len || offset_read(text + at, len - at, &offset) < 0)
         return -1;
     time = days_from_date(year, month, day) * DAY +

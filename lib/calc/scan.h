@@ -85,9 +85,13 @@ static inline bool scan_actor(struct scan *scan, struct actor *actor)
 
 static inline bool scan_timestamp(struct scan *scan, int64_t *micros)
 {
-    const char *text;
+    const char *text = scan->at;
     size_t len;
 
+    if (scan->end - text > TIMESTAMP_TEXT && text[TIMESTAMP_TEXT] == '"') { /* as we write it */
+        scan->at += TIMESTAMP_TEXT + 1;
+        return timestamp_read(text, TIMESTAMP_TEXT, micros) == 0;
+    }
     return scan_string(scan, &text, &len) && timestamp_read(text, len, micros) == 0;
 }
 

@@ -1,8 +1,8 @@
 #include "store/state_sort.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#include "store/state_records.h"
 
 struct tables {
     const struct table *commands, *values;
@@ -32,9 +32,35 @@ static int by_command(const void *a, const void *b, void *context)
                  : memcmp(first->key.id.bytes, second->key.id.bytes, sizeof first->key.id.bytes);
 }
 
-struct sort_item *sort_values(struct sort_item *items, size_t count, const struct table *values)
+int value_order_init(struct value_order *order, const uint32_t *indices, size_t count,
+                     const struct table *values)
 {
-    return sort_items(items, count, by_value, &(struct tables){NULL, values});
+    struct tables tables = {NULL, values};
+
+    *order = (struct value_order){.items = sort_new(count), .count = count,
+                                  .places = calloc((size_t)values->count + 1, sizeof(uint32_t))};
+    if (!order->items || !order->places)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        order->items[i] = (struct sort_item){sort_word(table_at(values, indices[i])), indices[i]};
+    order->sorted = sort_items(order->items, count, by_value, &tables);
+    for (size_t i = 0; i < count; i++)
+        order->places[order->sorted[i].index] = (uint32_t)i + 1;
+    return 0;
+}
+
+void value_order_release(struct value_order *order)
+{
+    free(order->items);
+    free(order->places);
+}
+
+uint64_t value_order_word(const struct value_order *order, const struct command_entry *command)
+{
+    int bits = __builtin_clzll(order->count | 1); /* that no place needs */
+    uint64_t place = order->places[command->key.value];
+
+    return place ? place << bits | sort_word(command->key.id.bytes) >> (64 - bits) : 0;
 }
 
 struct sort_item *sort_commands(struct sort_item *items, size_t count,

@@ -135,45 +135,39 @@ bool state_is_due(const struct state *state, size_t memory, size_t pages)
 
 enum { AHEAD = 8 }; /* entries: what is read in no order of memory is asked for so much before */
 
-static int write_values(struct db_cursor *cursor, const struct state *state, struct error *error)
+static int write_values(struct db_cursor *cursor, const struct state *state,
+                        const struct value_order *order, struct error *error)
 {
-    size_t count = state->store->dirty.len / sizeof(uint32_t);
-    const uint32_t *dirty = (const uint32_t *)state->store->dirty.data;
-    struct sort_item *items = sort_new(count), *sorted;
     unsigned char bytes[STATE_VALUE_BYTES];
-    int result = items ? 0 : error_memory(error);
+    int result = 0;
 
-    for (size_t i = 0; items && i < count; i++) {
-        const struct value_entry *value = table_at(&state->values, dirty[i]);
-        items[i] = (struct sort_item){sort_word(value->id.bytes), dirty[i]};
-    }
-    sorted = items ? sort_values(items, count, &state->values) : NULL;
-    for (size_t i = 0; result == 0 && i < count; i++) {
-        const struct value_entry *value = table_at(&state->values, sorted[i].index);
+    for (size_t i = 0; result == 0 && i < order->count; i++) {
+        const struct value_entry *value = table_at(&state->values, order->sorted[i].index);
         const struct actor *owner = NULL;
+        if (i + AHEAD < order->count)
+            __builtin_prefetch(table_at(&state->values, order->sorted[i + AHEAD].index));
         if (value->owner)
             owner = &((struct actor_entry *)table_at(&state->actors, value->owner - 1))->actor;
         result = db_cursor_put(cursor, value->id.bytes, sizeof value->id.bytes, bytes,
                                state_value_encode(&value->value, owner, bytes), error);
     }
-    free(items);
     return result;
 }
 
-static int write_commands(struct db_cursor *cursor, const struct state *state, struct error *error)
+static int write_commands(struct db_cursor *cursor, const struct state *state,
+                          const struct value_order *order, struct error *error)
 {
     uint32_t from = state->store->saved_commands, count = state->commands.count - from;
     struct sort_item *items = sort_new(count), *sorted;
     int result = items ? 0 : error_memory(error);
 
-    for (uint32_t i = 0; items && i < count; i++) {
-        const struct command_entry *entry = table_at(&state->commands, from + i);
-        const struct value_entry *value = table_at(&state->values, entry->key.value);
-        if (i + AHEAD < count)
-            __builtin_prefetch(table_at(&state->values, entry[AHEAD].key.value)); /* dense */
-        items[i] = (struct sort_item){sort_word(value->id.bytes), from + i};
+    for (uint32_t i = 0; result == 0 && i < count; i++) {
+        items[i] = (struct sort_item){
+            value_order_word(order, table_at(&state->commands, from + i)), from + i};
+        if (!items[i].word)
+            result = error_set(error, EX_SOFTWARE, "the value of a command hasn't changed");
     }
-    sorted = items ? sort_commands(items, count, &state->commands, &state->values) : NULL;
+    sorted = result == 0 ? sort_commands(items, count, &state->commands, &state->values) : NULL;
     for (uint32_t i = 0; result == 0 && i < count; i++) {
         const struct command_entry *entry = table_at(&state->commands, sorted[i].index);
         unsigned char key[32];
@@ -187,7 +181,7 @@ static int write_commands(struct db_cursor *cursor, const struct state *state, s
 }
 
 static int write_table(struct db_txn *txn, int table, const struct state *state,
-                       struct error *error)
+                       const struct value_order *order, struct error *error)
 {
     struct db_cursor *cursor;
     size_t pages;
@@ -195,7 +189,7 @@ static int write_table(struct db_txn *txn, int table, const struct state *state,
 
     if (db_cursor_open(txn, table, &cursor, error) < 0)
         return -1;
-    result = (table == STATE_VALUES ? write_values : write_commands)(cursor, state, error);
+    result = (table == STATE_VALUES ? write_values : write_commands)(cursor, state, order, error);
     db_cursor_close(cursor);
     if (result == 0)
         result = db_pages(txn, table, &pages, error);
@@ -233,6 +227,23 @@ static void saved(struct state *state, size_t memory)
     store->saved_commands = state->commands.count;
 }
 
+static int write_tables(struct db_txn *txn, const struct state *state, struct error *error)
+{
+    const struct buffer *dirty = &state->store->dirty;
+    struct value_order order;
+    int result = value_order_init(&order, (const uint32_t *)dirty->data,
+                                  dirty->len / sizeof(uint32_t), &state->values);
+
+    if (result < 0)
+        error_memory(error);
+    if (result == 0)
+        result = write_table(txn, STATE_VALUES, state, &order, error);
+    if (result == 0)
+        result = write_table(txn, STATE_COMMANDS, state, &order, error);
+    value_order_release(&order);
+    return result;
+}
+
 int state_checkpoint(struct state *state, const struct state_position *position, size_t memory,
                      struct error *error)
 {
@@ -244,8 +255,7 @@ int state_checkpoint(struct state *state, const struct state_position *position,
     if (db_begin(store->db, true, &txn, error) < 0)
         return -1;
     store->pages = 0;
-    if (write_table(txn, STATE_VALUES, state, error) < 0 ||
-        write_table(txn, STATE_COMMANDS, state, error) < 0 ||
+    if (write_tables(txn, state, error) < 0 ||
         state_position_write(txn, position, error) < 0) {
         db_abort(txn);
         return -1;

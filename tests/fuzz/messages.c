@@ -127,6 +127,27 @@ static void check_rejection(const char *line, size_t len)
     free(copy);
 }
 
+/* The scanner takes nothing that the JSON parser doesn't, and reads the same of it. */
+static void check_short(const char *line, size_t len)
+{
+    struct input_ids ids, wanted_ids;
+    struct command read = {0}, wanted = {0};
+    struct error error = {0};
+
+    if (!input_scan_short(line, len, &read, &ids))
+        return;
+    if (input_parse_json(line, len, &wanted, &wanted_ids, &error) < 0)
+        fail("the scanner takes for an input what the JSON parser doesn't");
+    if (ids.command != wanted_ids.command || ids.value != wanted_ids.value)
+        fail("the scanner finds ids where the JSON parser finds none, or the other way round");
+    if (!ids.command)
+        wanted.id = read.id;
+    if (!ids.value)
+        wanted.value_id = read.value_id;
+    if (!same_command(&read, &wanted))
+        fail("the scanner reads another input than the JSON parser");
+}
+
 static void check_input(const char *line, size_t len)
 {
     char *copy = line_copy(line, len, false);
@@ -134,6 +155,7 @@ static void check_input(const char *line, size_t len)
     struct buffer once = {0}, twice = {0};
     struct error error = {0};
 
+    check_short(copy, len);
     if (input_parse(copy, len, NOW, &read, &error) == 0) {
         if (command_write_checked(&read, &once, &error) < 0)
             fail("calc-submit accepts what the handler doesn't");

@@ -13,11 +13,14 @@ ID = "0193a000-0000-7000-8000-000000000001"
 
 
 def messages():
-    """Every line, and canonical commands, which those lines are not."""
+    """Every line, canonical commands, which those lines are not, and what else people write to calc-submit."""
     update = (b'{"action":"UpdateValue","id":"0193a000-0000-7000-8000-000000000001","data":{"value_id":'
               b'"0193a000-0000-7000-8000-00000000000b","operation":"ADD","value":3.0}')
     lines = [update + b"}", update + b',"actor":"ann"}', update + b',"expected_version":3,"expected_owner":"ann",'
              b'"timestamp":"2026-11-23T11:00:00.000000Z"}']
+    lines += [b'{"value":7}', b' {"value" : -0.5e1 , "id":"%s"}\t' % ID.encode(),
+              b'{"expected_version":0,"actor":"ann","value_id":"%s","value":1,"timestamp":"2026-11-23T11:00:00Z",'
+              b'"operation":"MULTIPLY","expected_owner":"bob"}' % ID.encode()]
     for folder in ("examples", "cases"):
         for path in sorted((TESTS / folder).rglob("*")):
             if path.is_file():

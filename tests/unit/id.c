@@ -87,6 +87,8 @@ static void test_writing(void)
 static void test_derived(void)
 {
     struct id dns, id;
+    char name[300];
+    int bad = 0;
 
     id_read("6ba7b810-9dad-11d1-80b4-00c04fd430c8", &dns);
     id_derive(&dns, "www.example.com", 15, &id);
@@ -95,6 +97,14 @@ static void test_derived(void)
     id_derive(&dns, "python.org", 10, &id);
     ok(strcmp(spelled(&id), "886313e1-3b8a-5372-9b90-0c9aee199e5d") == 0,
        "and that of Python's manual is Python's");
+    for (size_t len = 0; len < sizeof name; len++) {
+        uuid_t wanted;
+        name[len] = (char)('a' + len % 26);
+        uuid_generate_sha1(wanted, dns.bytes, name, len);
+        id_derive(&dns, name, len, &id);
+        bad += wrong(memcmp(id.bytes, wanted, 16) == 0, "%zu bytes", len);
+    }
+    ok(!bad, "a name of any length gives what libuuid derives of it");
 }
 
 static uint64_t ms_of(const struct id *id)
