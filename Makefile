@@ -87,6 +87,7 @@ soak: tests
 	STORM=10000 RACE=1000 EXAMPLES=200 SEED=$$$$ ./scripts/check tests/http-storm.bats tests/http-openapi.bats
 	STORM=10000 RACE=1000 bats -f storms tests/kafka-http.bats
 	FLOODS=200 bats -f flood tests/http-fastcgi.bats
+	CROWD=60 bats tests/threads.bats
 	HANG=60 bats -f 'disk of the commands hangs' tests/service.bats
 fuzz:
 	./tests/fuzz/run 60
