@@ -89,6 +89,7 @@ soak: tests
 	STORM=10000 RACE=1000 bats -f storms tests/kafka-http.bats
 	HANG=1 bats -f 'never ends' tests/kafka-handle.bats
 	FLOODS=200 bats -f flood tests/http-fastcgi.bats
+	CROWD=60 bats tests/threads.bats
 	HANG=60 bats -f 'disk of the commands hangs' tests/service.bats
 fuzz:
 	./tests/fuzz/run 60

@@ -227,7 +227,6 @@ END
     until_true 20 ended "$pid"
     status_of 75 wait "$pid"
     [ "$(tail -n 1 said)" = "calc-handle: Kafka doesn't answer, and what becomes of the last transaction is for the next start to find" ]
-    started=()
     status_of 0 start -e
     check_topics
 }

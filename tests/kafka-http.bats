@@ -244,8 +244,8 @@ told() {
     [ "$(grep -cE '"(event|cursor)": ?"' "$2")" -ge "$1" ]
 }
 
-# load FROM TO: on five values, of which each has been created by then; every tenth is rejected.
-load() {
+# commands FROM TO: on five values, of which each has been created by then; every tenth is rejected.
+commands() {
     awk -v from="$1" -v to="$2" 'BEGIN {
         for (i = from; i <= to; i++) {
             value = "\"value_id\":\"0198c0de-0000-7000-8000-00000000000" i % 5 "\""
@@ -280,39 +280,39 @@ outcomes() {
     [ "$(send POST /values '{"value": 1}')" = 202 ]
     location=$(header Location)
     [ "$(send PUT "$location" '{"operation":"ADD","value":3}')" = 202 ]
-    load 0 199
+    commands 0 199
     until_true 30 told 202 told
 
     # calc-cgi, in the middle of it
-    load 200 999 &
-    load=$!
+    commands 200 999 &
+    commanding=$!
     until_true 30 told 300 told
     kill -KILL "$listener"
     wait "$listener" || true
     start_listener run/calc-cgi.sock
-    wait "$load"
+    wait "$commanding"
     until_true 30 told 1002 told
 
     # the projector
-    load 1000 1799 &
-    load=$!
+    commands 1000 1799 &
+    commanding=$!
     until_true 30 told 1100 told
     kill -KILL "$projector"
     wait "$projector" || true
     in_group calc-project -i kafka: -r kafka: --view view
-    wait "$load"
+    wait "$commanding"
     until_true 30 told 1802 told
 
     until_true 30 told 1802 watched
 
     # the view
     before=$(readlink view/current)
-    load 1800 2599 &
-    load=$!
+    commands 1800 2599 &
+    commanding=$!
     calc-project -e -i kafka: -r kafka: --view view --rebuild
     [ "$(readlink view/current)" != "$before" ]
-    wait "$load"
-    load 2600 2997
+    wait "$commanding"
+    commands 2600 2997
     until_true 30 told 3000 told
     until_true 30 told 3000 watched
     touch enough

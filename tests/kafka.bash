@@ -23,12 +23,14 @@ teardown_file() {
     end_broker
 }
 
-# start_broker [COMMAND...]: on free ports, with its data in $KAFKA_DIR; sets KAFKA_BROKER. COMMAND, if
-# given, runs it. Tests are short: Java's second compiler would take more time than it wins back.
+broker_by=() # what starts the broker, in another network for one
+
+# start_broker: on free ports, with its data in $KAFKA_DIR; sets KAFKA_BROKER. Tests are short: Java's
+# second compiler would take more time than it wins back.
 start_broker() {
     export KAFKA_DIR=$BATS_FILE_TMPDIR/kafka KAFKA_BROKER
     export KAFKA_OPTS=${KAFKA_OPTS:--XX:TieredStopAtLevel=1}
-    KAFKA_BROKER=$("$@" "$kafka" start "$KAFKA_DIR" --port 0 --nodes "${KAFKA_NODES:-1}") || return 1
+    KAFKA_BROKER=$("${broker_by[@]}" "$kafka" start "$KAFKA_DIR" --port 0 --nodes "${KAFKA_NODES:-1}") || return 1
     # Who is killed runs no teardown: this one looks on, and ends the broker then. Where a test starts it for
     # those that follow, BROKER_OWNER is the file's process.
     # shellcheck disable=SC2016 # for that shell

@@ -125,10 +125,19 @@ behind() {
     done
     size=$(booted stat -c %s $data/commands)
     until_true 10 has_status calc-handle@demo "at byte $size of $data/commands, 0 bytes behind, 0 commands/s"
+    size=$(booted stat -c %s $data/events)
+    until_true 10 has_status calc-project@demo "events at $size, rejections at 0, 0 bytes behind, 0 records/s"
+    until_true 10 status_matches calc-cgi@demo '[0-9]+ requests answered, 0 under way, [0-9]+ requests/s'
+    [[ $(booted systemctl --no-pager -n 0 status calc-handle@demo) == *"Status: \"$(property calc-handle@demo StatusText)\""* ]]
 }
 
 has_status() {
     [ "$(property "$1" StatusText)" = "$2" ]
+}
+
+# status_matches UNIT PATTERN
+status_matches() {
+    [[ $(property "$1" StatusText) =~ ^$2$ ]]
 }
 
 # as USER CURL-ARGUMENT...: over the socket, as a web server would connect.
@@ -204,6 +213,9 @@ end_load() {
             more
         fi
         show "the journal after kill -9 of calc-$part" journalctl --no-pager -o short-precise -n 6 -u "calc-$part@demo"
+        journal "calc-$part@demo" >journal
+        grep -q 'Main process exited, code=killed, status=9/KILL' journal
+        grep -q 'Scheduled restart job, restart counter is at 1' journal
     done
 
     # a reboot as one does it, and one by the switch; the container leaves the second half to us
@@ -285,6 +297,7 @@ tried() {
     [ "$(property calc-handle@demo NRestarts)" -eq 0 ]
     show 'the journal after a damaged log' journalctl --no-pager -o short-precise -n 6 -u calc-handle@demo
     booted journalctl -o cat -p err -u calc-handle@demo -n 4 | grep 'calc-handle: .*events'
+    journal calc-handle@demo | grep -q 'code=exited, status=65/DATAERR'
     is calc-cgi@demo.service active
 
     # the bad record stopped the projector, too, and both go on when it is gone
@@ -303,6 +316,9 @@ tried() {
     until_true 20 tried calc-handle@demo.service 1
     until_true 20 ended_with calc-handle@demo 75
     show 'the journal while another one works on the logs' journalctl --no-pager -o short-precise -n 4 -u calc-handle@demo
+    journal calc-handle@demo >journal
+    grep -q "^calc-handle: another calc-handle works on $data/events: it holds $data/events.lock" journal
+    grep -q 'code=exited, status=75/TEMPFAIL' journal
     booted systemctl stop other.service
     until_true 20 is calc-handle@demo.service active
 }
@@ -400,7 +416,9 @@ stops() {
 
 # The broker runs on this machine, but in the network of the one that is booted: 127.0.0.1 is theirs.
 start_its_broker() {
-    start_broker nsenter -t "$machine_leader" --net
+    # shellcheck disable=SC2034 # start_broker runs it
+    broker_by=(nsenter -t "$machine_leader" --net)
+    start_broker
 }
 
 # on_topics COMMAND...: in the machine, with the settings of the instance.
@@ -434,11 +452,6 @@ be_on_topics() {
     until_true 10 status_matches calc-project@topics \
         'events at 0:[0-9]+ .*, rejections at 0:0 .*, 0 of them behind, 0 records/s'
     verify_topics
-}
-
-# status_matches UNIT PATTERN
-status_matches() {
-    [[ $(property "$1" StatusText) =~ ^$2$ ]]
 }
 
 # broker COMMAND: of this machine's.

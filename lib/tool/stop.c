@@ -2,12 +2,13 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 static int event_fd = -1;
-static volatile sig_atomic_t asked;
+static _Atomic bool asked; /* of all threads; without a lock, which a signal may not take */
 
 static void on_signal(int number)
 {
@@ -15,7 +16,7 @@ static void on_signal(int number)
     uint64_t one = 1;
 
     (void)number;
-    asked = 1;
+    asked = true;
     if (write(event_fd, &one, sizeof one) < 0) {
         /* the counter is full: it is readable already */
     }
