@@ -16,6 +16,7 @@
 struct file {
     char *path;       /* NULL: stdin */
     uint64_t visible; /* where whole lines ended when the lock was last held */
+    uint64_t durable; /* the same when they were last synced: what was before is never written again */
     ino_t inode;
     dev_t device;
     int directory_watch;
@@ -182,10 +183,16 @@ static int file_bound(struct reader *reader, uint64_t *end, struct error *error)
     return 0;
 }
 
+/* A log that was long when it was opened is read in many batches, and needs one sync. */
 static int file_sync(struct reader *reader, struct error *error)
 {
-    if (reader->fd >= 0 && fdatasync(reader->fd) < 0)
+    struct file *file = reader->file;
+
+    if (reader->fd < 0 || (file->durable && file->visible <= file->durable))
+        return 0;
+    if (fdatasync(reader->fd) < 0)
         return error_errno(error, EX_IOERR, "can't sync %s", reader->name);
+    file->durable = file->visible;
     return 0;
 }
 
