@@ -213,9 +213,9 @@ end_load() {
             more
         fi
         show "the journal after kill -9 of calc-$part" journalctl --no-pager -o short-precise -n 6 -u "calc-$part@demo"
-        journal "calc-$part@demo" >journal
-        grep -q 'Main process exited, code=killed, status=9/KILL' journal
-        grep -q 'Scheduled restart job, restart counter is at 1' journal
+        journal "calc-$part@demo" >entries
+        grep -q 'Main process exited, code=killed, status=9/KILL' entries
+        grep -q 'Scheduled restart job, restart counter is at 1' entries
     done
 
     # a reboot as one does it, and one by the switch; the container leaves the second half to us
@@ -316,9 +316,9 @@ tried() {
     until_true 20 tried calc-handle@demo.service 1
     until_true 20 ended_with calc-handle@demo 75
     show 'the journal while another one works on the logs' journalctl --no-pager -o short-precise -n 4 -u calc-handle@demo
-    journal calc-handle@demo >journal
-    grep -q "^calc-handle: another calc-handle works on $data/events: it holds $data/events.lock" journal
-    grep -q 'code=exited, status=75/TEMPFAIL' journal
+    journal calc-handle@demo >entries
+    grep -q "^calc-handle: another calc-handle works on $data/events: it holds $data/events.lock" entries
+    grep -q 'code=exited, status=75/TEMPFAIL' entries
     booted systemctl stop other.service
     until_true 20 is calc-handle@demo.service active
 }
@@ -398,9 +398,13 @@ ended_well() {
     done
 }
 
+# The target is stopped before its parts are.
 stops() {
     SECONDS=0
     booted systemctl stop "calc@$name.target"
+    for part in handle project cgi; do
+        until_true 20 is "calc-$part@$name.service" inactive
+    done
     ((SECONDS < 20))
     ended_well handle project cgi
     [ ! -e "machine/run/calc/$name.sock" ]
