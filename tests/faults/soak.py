@@ -394,8 +394,8 @@ class Round:
             self.revive_full(part)
             if part is self.projector and part.process.poll() == os.EX_TEMPFAIL:
                 self.stats["projectors that found a rebuild in their place"] += 1
-                part.start()
-            if part.process.poll() is not None:
+                part.start()  # and may find it there again
+            elif part.process.poll() is not None:
                 raise Failure(f"{part.name} ended by itself, exit status {part.process.poll()}\n"
                               f"{tail(part.name + '.err')}")
 
