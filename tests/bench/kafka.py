@@ -101,7 +101,7 @@ def streams_jars():
 
 
 def streams_program(kafka, commands):
-    """A contender that says how many commands a second. As many threads as processors was its fastest."""
+    """A contender that says how many commands a second. It has as many threads as processors."""
     classpath = f"{streams_jars()}/*"
     shell(f"javac -proc:none -cp '{classpath}' -d streams-classes {HERE}/streams/Calculator.java")
     warm_up, count = 3 * COUNT // 20, COUNT // 5
