@@ -539,6 +539,20 @@ traced() {
     awk "$awk_program" trace
 }
 
+@test "what comes later is made durable, too, before its outcome is written" {
+    needs strace
+    background traced -e trace=pwrite64,fdatasync calc-handle -f -i commands -o events -r rejections
+    for count in {1..4}; do
+        calc-submit -o commands create 7 >/dev/null
+        until_true 20 has_lines events "$count"
+    done
+    kill "$(pgrep calc-handle -P "$(pgrep strace -P "${started[0]}" || echo "${started[0]}")")"
+    status_of 0 wait "${started[0]}"
+    awk '/fdatasync\([0-9]+<[^>]*\/commands>\) *= 0/ { synced = 1 }
+        /pwrite64\([0-9]+<[^>]*\/events>/ { writes++; if (!synced) early = 1; synced = 0 }
+        END { exit early || writes != 4 }' trace
+}
+
 @test "outputs are durable when it ends" {
     needs strace
     some_commands

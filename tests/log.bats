@@ -257,3 +257,33 @@ traced() {
     calc-submit -o log add $value 1 >out
     has_lines log 2
 }
+
+# decided PROCESS: every command, or it has ended.
+decided() {
+    gone "$1" || [ "$(grep -cs "" events)" = "$(grep -c "" commands)" ]
+}
+
+@test "a log that can't be looked at ends who follows it with 74, and isn't said to be replaced" {
+    needs strace
+    failed=0
+    for call in {1..8}; do
+        rm -rf events rejections events.state
+        calc-submit -o commands create 1 >acks
+        background env ASAN_OPTIONS=detect_leaks=0 strace -f -o trace -P "$PWD/commands" -e trace=newfstatat \
+            -e inject=newfstatat:error=EIO:when="$call" calc-handle -f -i commands -o events -r rejections 2>said
+        until_true 20 decided "${started[-1]}"
+        # what comes later makes it look once more
+        calc-submit -o commands create 2 >acks
+        until_true 20 decided "${started[-1]}"
+        if gone "${started[-1]}"; then
+            status_of 74 wait "${started[-1]}"
+            grep -q "commands: Input/output error" said
+            failed=$((failed + 1))
+        else
+            kill "$(pgrep -P "${started[-1]}")"
+            status_of 0 wait "${started[-1]}"
+            [ ! -s said ]
+        fi
+    done
+    [ $failed -gt 2 ]
+}

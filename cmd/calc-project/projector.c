@@ -233,11 +233,28 @@ static void tell(const struct projector *projector)
     service_progress(&progress);
 }
 
+/* ,"NAME":{"events":...,"rejections":...}, of the logs that are read. */
+static void write_each(const struct projector *projector, const char *name,
+                       void (*write)(const struct source *source, struct buffer *out),
+                       struct buffer *out)
+{
+    const char *before = "";
+
+    buffer_printf(out, ",\"%s\":{", name);
+    for (int i = 0; i < VIEW_LOGS; i++) {
+        if (!projector->sources[i].reader)
+            continue;
+        buffer_printf(out, "%s\"%s\":", before, log_names[i]);
+        write(&projector->sources[i], out);
+        before = ",";
+    }
+    buffer_append_text(out, "}");
+}
+
 void projector_write_stats(void *context, struct buffer *out)
 {
     const struct projector *projector = context;
     const uint64_t *taken = projector->taken;
-    bool any = false;
 
     buffer_printf(out, ",\"records_in\":{\"events\":%llu,\"rejections\":%llu}",
                   (unsigned long long)taken[VIEW_EVENTS],
@@ -245,22 +262,8 @@ void projector_write_stats(void *context, struct buffer *out)
     stats_number(out, "duplicates", projector->duplicates);
     stats_reasons(out, projector->rejections);
     stats_histogram(out, "commit_duration_seconds", &projector->commits);
-    buffer_append_text(out, ",\"positions\":{");
-    for (int i = 0; i < VIEW_LOGS; i++)
-        if (projector->sources[i].reader) {
-            buffer_printf(out, "%s\"%s\":", any ? "," : "", log_names[i]);
-            source_write_positions(&projector->sources[i], out);
-            any = true;
-        }
-    buffer_append_text(out, "},\"lag\":{");
-    any = false;
-    for (int i = 0; i < VIEW_LOGS; i++)
-        if (projector->sources[i].reader) {
-            buffer_printf(out, "%s\"%s\":", any ? "," : "", log_names[i]);
-            source_write_lags(&projector->sources[i], out);
-            any = true;
-        }
-    buffer_append_text(out, "}");
+    write_each(projector, "positions", source_write_positions, out);
+    write_each(projector, "lag", source_write_lags, out);
 }
 
 /* On a terminal: how long it will take until everything is there that the logs have now. */
