@@ -107,7 +107,15 @@ has_told() {
     make_commands
     calc-handle -i commands -o events -r rejections
     calc-project -i events -r rejections >values
-    calc-handle <commands >events.out 2>rejections.out 3>&- &
+    # it isn't done before it was asked, however fast it is
+    mkfifo slow
+    : >rejections.out
+    {
+        head -n 10000 commands
+        until_true 20 has_told 1 rejections.out
+        tail -n +10001 commands
+    } >slow 3>&- &
+    calc-handle <slow >events.out 2>rejections.out 3>&- &
     handler=$!
     storm $handler &
     wait $handler
