@@ -333,15 +333,10 @@ outcomes() {
     sed 1,2000d watched | jq -r .id | sort | cmp - rest
 }
 
-# open_files PROCESS: how many.
-open_files() {
-    local files=("/proc/$1/fd/"*)
-    echo "${#files[@]}"
-}
-
-# under_way: whether the server has taken a connection more.
-under_way() {
-    [ "$(open_files "$listener")" -gt "$idle_files" ]
+# requests COUNT: so many connections of web servers the listener has, which are its connected Unix sockets.
+requests() {
+    [ "$(awk 'FNR == NR { mine[$1]; next } $6 == "03" && $7 in mine' \
+        <(find "/proc/$listener/fd" -lname 'socket:*' -printf '%l\n' | tr -dc '0-9\n') /proc/net/unix | wc -l)" -eq "$1" ]
 }
 
 @test "SIGTERM ends the server while a request waits for a broker" {
@@ -351,10 +346,10 @@ under_way() {
     until_true 10 test -S run/calc-cgi.sock
     start_server nginx-fastcgi
     [ "$(send POST /values '{"value": 1}')" = 202 ]
-    idle_files=$(open_files "$listener")
+    until_true 10 requests 0
     "$kafka" pause "$KAFKA_DIR"
     background send POST /values '{"value": 2}' >status
-    until_true 10 under_way
+    until_true 10 requests 1
     begin=$SECONDS
     kill "$listener"
     status_of 0 wait "$listener"
