@@ -614,3 +614,42 @@ has_lines() {
     handle
     whole
 }
+
+has_threads() {
+    [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 | wc -l)" -eq "$2" ]
+}
+
+@test "a full batch is appended while the next one is decided, and comes before it" {
+    make_commands 0 4 >commands
+    background calc-handle -f -i commands -o events -r rejections
+    handler=${started[0]}
+    until_true 10 has_lines events 3
+    exec 8<events
+    hold_lock 8
+    make_commands 4 40000 >commands.more
+    flock commands dd if=commands.more of=commands oflag=append conv=notrunc status=none bs=16M
+    until_true 20 has_threads "$handler" 2 || later=no
+    has_lines events 3 || later=no
+    flock -u 8
+    [ -z "${later:-}" ]
+    until_true 20 has_lines events 30000
+    calc-handle -i commands -o whole.events -r whole.rejections
+    until_true 10 cmp rejections whole.rejections
+    cmp events whole.events
+    until_true 10 has_threads "$handler" 1
+    kill "$handler"
+    status_of 0 wait "$handler"
+}
+
+@test "a full batch that can't be appended ends the handler, and the next run goes on behind the one before" {
+    make_commands 0 60000 >commands
+    status_of 74 bash -c 'trap "" XFSZ; ulimit -f 6000; exec calc-handle -i commands -o events -r rejections' 2>said
+    grep "can't append to events: File too large" said
+    size=$(stat -c %s events)
+    ((size > 2000000 && size < 6144000))
+    [ "$(tail -c 1 events | xxd -p)" = 0a ]
+    handle
+    calc-handle -i commands -o whole.events -r whole.rejections
+    cmp events whole.events
+    cmp rejections whole.rejections
+}

@@ -26,6 +26,7 @@ void output_close(struct output *output)
     stop_comparing(output);
     writer_close(output->writer);
     buffer_release(&output->to_stderr);
+    buffer_release(&output->leaving);
     if (output->lock >= 0)
         close(output->lock);
 }
@@ -187,41 +188,64 @@ static int cut_tail(struct output *output, struct error *error)
 {
     uint64_t cut;
 
-    if (writer_cut(output->writer, output->end, &cut, error) < 0)
+    if (writer_cut(output->writer, output->leaves_at, &cut, error) < 0)
         return -1;
     if (output->cuts)
         diag_warn("%s: cut off %llu bytes at %llu, which differ from what the commands derive and "
                   "were never known to be durable: they are derived again",
-                  output->name, (unsigned long long)cut, (unsigned long long)output->end);
+                  output->name, (unsigned long long)cut, (unsigned long long)output->leaves_at);
     else
-        say_torn(cut, output->end);
+        say_torn(cut, output->leaves_at);
     output->cuts = output->torn = false;
     return 0;
 }
 
-int output_commit(struct output *output, struct error *error)
+bool output_only_grows(const struct output *output)
 {
-    uint64_t offset, cut;
-    size_t len;
-    int result;
+    return output->resumed && !output->existing && !output->cuts && !output->torn;
+}
 
-    if (!output->writer)
-        return write_stderr(&output->to_stderr, error);
-    if ((output->cuts || output->torn) && cut_tail(output, error) < 0)
-        return -1;
-    len = writer_batch(output->writer)->len;
-    result = writer_commit(output->writer, &offset, &cut, error);
+/* Of what isn't gone on with, the batch is written where it is. */
+void output_take(struct output *output)
+{
+    struct buffer *batch = output_batch(output), emptied = output->leaving;
+
+    if (!output->resumed)
+        return;
+    output->leaving = *batch;
+    *batch = emptied;
+    output->leaves_at = output->end;
+    output->end += output->leaving.len;
+}
+
+static int append_to_log(struct output *output, struct error *error)
+{
+    struct buffer *lines = &output->leaving;
+    uint64_t offset = output->leaves_at, cut = 0;
+    int result = lines->failed ? error_memory(error) : 0;
+
+    if (result == 0 && lines->len)
+        result = writer_append(output->writer, lines, &offset, &cut, error);
+    lines->len = 0;
     say_torn(cut, offset);
-    if (result < 0 || !len || !output->resumed)
-        return result;
-    if (offset != output->end)
+    if (result == 0 && offset != output->leaves_at)
         return error_set(error, EX_DATAERR,
                          "%s: something else wrote to it: it ended at %llu, where it should have "
                          "at %llu",
                          output->name, (unsigned long long)offset,
-                         (unsigned long long)output->end);
-    output->end += len;
-    return 0;
+                         (unsigned long long)output->leaves_at);
+    return result;
+}
+
+int output_append(struct output *output, struct error *error)
+{
+    if (!output->writer)
+        return write_stderr(&output->to_stderr, error);
+    if (!output->resumed)
+        return writer_commit(output->writer, NULL, NULL, error);
+    if ((output->cuts || output->torn) && cut_tail(output, error) < 0)
+        return -1;
+    return append_to_log(output, error);
 }
 
 int output_sync(struct output *output, struct error *error)

@@ -19,6 +19,9 @@ struct output {
     bool torn;        /* half a line is there */
     bool unsynced;    /* what it holds from earlier may not be durable yet */
 
+    struct buffer leaving; /* what is being appended, while the next batch is gathered, */
+    uint64_t leaves_at;    /* and where */
+
     struct reader *existing; /* what it holds from earlier; NULL once all was compared */
     struct line next;        /* which is to be compared next, */
     bool blank;              /* unless a blank line is there */
@@ -52,8 +55,14 @@ bool output_comparing(const struct output *output);
 /* Whether a commit has something to do. */
 bool output_is_due(const struct output *output);
 
-/* Writes the batch, durably to a log, from which it cuts what doesn't belong there. */
-int output_commit(struct output *output, struct error *error);
+/* Whether a commit does nothing to a log but to append: it has nothing to compare nor to cut. */
+bool output_only_grows(const struct output *output);
+
+/* A commit is done in two steps, the second of which another thread may take while outcomes are put, if
+ * the output only grows. Takes the batch away, so that another one can be gathered; and writes what was
+ * taken, durably to a log, from which it cuts what doesn't belong there. */
+void output_take(struct output *output);
+int output_append(struct output *output, struct error *error);
 
 /* Makes durable what the log holds from earlier. */
 int output_sync(struct output *output, struct error *error);

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/diag.h"
+#include "committer.h"
 #include "handle.h"
 #include "keeper.h"
 #include "output.h"
@@ -29,13 +29,13 @@ struct handler {
     bool follow;
     struct reader *input;
     struct output events, rejections;
+    struct committer committer;
     struct state state;
     struct keeper keeper;
     bool dry;     /* too much is held back: outcomes are only compared, until that is done */
     bool checked; /* it was done: nothing has to be held back any more */
     uint64_t records;
     struct handle_counts counts; /* what was found in the outputs already isn't counted */
-    struct histogram commits;
     int64_t timestamp; /* of the last command that has one */
     struct progress progress; /* until then, on a terminal */
     uint64_t goal; /* where the input ended when we began: from there on we are caught up */
@@ -181,24 +181,20 @@ static bool holds_back(struct handler *handler)
     return true;
 }
 
-/* The input is made durable first: no outcome outlives its command. */
-static int commit(struct handler *handler, struct error *error)
+/* The input is made durable first: no outcome outlives its command. A full batch is committed behind
+ * the next one, if that comes. */
+static int commit(struct handler *handler, bool behind, struct error *error)
 {
     bool keeps = handler->events.lock >= 0 || handler->rejections.lock >= 0;
-    int64_t begun_us;
 
     if ((!output_is_due(&handler->events) && !output_is_due(&handler->rejections)) ||
         holds_back(handler))
-        return 0;
-    begun_us = clock_us();
+        return behind ? 0 : committer_wait(&handler->committer, error);
     if (keeps && reader_sync(handler->input, error) < 0)
         return -1;
-    if (keeper_before_append(&handler->keeper, error) < 0 ||
-        output_commit(&handler->events, error) < 0 ||
-        output_commit(&handler->rejections, error) < 0)
+    if (keeper_before_append(&handler->keeper, error) < 0)
         return -1;
-    histogram_add(&handler->commits, clock_us() - begun_us);
-    return 0;
+    return committer_commit(&handler->committer, behind, error);
 }
 
 /* A checkpoint never knows more than the outputs hold. */
@@ -207,6 +203,8 @@ static int save(struct handler *handler, bool now, bool idle, struct error *erro
     if (handler->dry || waiting_bytes(handler) || !(now || keeper_is_due(&handler->keeper, idle)))
         return 0;
     service_takes_long();
+    if (committer_wait(&handler->committer, error) < 0)
+        return -1;
     return keeper_checkpoint(&handler->keeper, error);
 }
 
@@ -232,10 +230,10 @@ static int begin_again(struct handler *handler, struct error *error)
 /* What is to be done now and then, and when nothing was read. */
 static int settle(struct handler *handler, int got, struct error *error)
 {
-    bool ends = got == READ_END || stop_asked();
+    bool ends = got == READ_END || stop_asked(), waits = ends || got != READ_RECORD;
 
     if (check_end(handler, got, error) < 0 ||
-        ((ends || got != READ_RECORD || batch_is_full(handler)) && commit(handler, error) < 0))
+        ((waits || batch_is_full(handler)) && commit(handler, !waits, error) < 0))
         return -1;
     return save(handler, ends, got == READ_PAUSE, error);
 }
@@ -245,7 +243,7 @@ static void write_stats(void *context, struct buffer *out)
     const struct handler *handler = context;
     uint64_t at = reader_offset(handler->input), end = reader_end(handler->input, 0);
 
-    handle_counts_write(&handler->counts, &handler->commits, out);
+    handle_counts_write(&handler->counts, &handler->committer.commits, out);
     if (reader_partitions(handler->input) > 1)
         return;
     buffer_printf(out, ",\"positions\":{\"commands\":{\"0\":%llu}}", (unsigned long long)at);
@@ -267,7 +265,8 @@ static void tell(struct handler *handler, int got)
         progress_end(&handler->progress); /* from here on it is a matter of who writes commands */
     stats_tick();
     service_alive();
-    if (!handler->dry && !comparing(handler) && (got == READ_PAUSE || at >= handler->goal))
+    if (!handler->dry && !comparing(handler) && !handler->committer.under_way &&
+        (got == READ_PAUSE || at >= handler->goal))
         service_ready();
     if (!service_is_due())
         return;
@@ -346,13 +345,17 @@ int handle_streams(const struct handle_options *options, struct error *error)
                               .rejections_name = options->rejections,
                               .follow = options->follow,
                               .timestamp = TIMESTAMP_NONE};
+    struct error later; /* what failed before that is told */
     int result;
 
     handler.events.lock = handler.rejections.lock = handler.keeper.lock = -1;
+    handler.committer.events = &handler.events;
+    handler.committer.rejections = &handler.rejections;
     result = open_all(&handler, options, error);
     if (result == 0) {
         stats_open(options->stats, write_stats, &handler);
         result = run(&handler, error);
+        committer_wait(&handler.committer, &later);
         progress_end(&handler.progress);
         stats_close();
     }

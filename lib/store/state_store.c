@@ -118,7 +118,7 @@ size_t state_memory(const struct state *state)
 
 bool state_is_due(const struct state *state, size_t memory, size_t pages)
 {
-    enum { MOST = 1000000, PAGE_BYTES = 4096, ENTRIES_A_PAGE = 30, MOST_PAGES = 131072 };
+    enum { MOST = 2000000, PAGE_BYTES = 4096, ENTRIES_A_PAGE = 30, MOST_PAGES = 131072 };
     size_t unsaved = state_unsaved(state), touched = unsaved;
 
     if (unsaved >= MOST || state_memory(state) > memory)

@@ -142,6 +142,11 @@ int writer_end_record(struct writer *writer, const struct id *key, struct error 
  * there, else EX_IOERR if some are, else EX_TEMPFAIL or, if trying again can't help, EX_CONFIG. */
 int writer_commit(struct writer *writer, uint64_t *offset, uint64_t *cut, struct error *error);
 
+/* Of a log that is a file: appends these lines, whole ones, as writer_commit() does with the batch, which
+ * may be filled meanwhile by another thread. */
+int writer_append(struct writer *writer, const struct buffer *lines, uint64_t *offset,
+                  uint64_t *cut, struct error *error);
+
 /* After a commit: whether the record with this index in the batch is durable, and where it stands. */
 enum delivery { DELIVERY_DONE, DELIVERY_FAILED, DELIVERY_UNKNOWN };
 enum delivery writer_position(const struct writer *writer, size_t index,

@@ -205,6 +205,12 @@ int writer_commit(struct writer *writer, uint64_t *offset, uint64_t *cut, struct
     return result;
 }
 
+int writer_append(struct writer *writer, const struct buffer *lines, uint64_t *offset,
+                  uint64_t *cut, struct error *error)
+{
+    return log_append(&writer->log, lines->data, lines->len, offset, cut, error);
+}
+
 enum delivery writer_position(const struct writer *writer, size_t index,
                               char text[STREAM_POSITION_TEXT])
 {

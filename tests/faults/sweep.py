@@ -252,23 +252,26 @@ def touches(name, arguments, home):
 
 
 def points(scene):
-    """(option for strace, whether it kills), for each call of a run without faults that touches something."""
+    """{option for strace: whether it kills}, for each call of a run without faults that touches something.
+    strace counts the calls of each thread for itself, and one's nth fails in all of them that have so many."""
     status = strace(scene)
     if status != 0:
         raise Failure(f"fails without faults: {scene.argv}\n{pathlib.Path('stderr').read_text()}")
-    calls, home = collections.Counter(), scene.before.parent / "point"
+    calls, home, found = collections.Counter(), scene.before.parent / "point", {}
     for line in pathlib.Path("trace").read_text(errors="replace").splitlines():
-        call = re.match(r"\d+ +(\w+)\((.*)", line)
-        if not call or call[1] not in ERRORS:
+        call = re.match(r"(\d+) +(\w+)\((.*)", line)
+        if not call or call[2] not in ERRORS:
             continue
-        calls[call[1]] += 1
-        if not touches(call[1], call[2], home):
+        thread, name, arguments = call.groups()
+        calls[thread, name] += 1
+        if not touches(name, arguments, home):
             continue
-        inject = f"inject={call[1]}:%s:when={calls[call[1]]}"
-        yield inject % f"error={ERRORS[call[1]]}", False
-        if call[1] not in SPARED:
-            yield inject % f"error={ERRORS[call[1]]}" + "+", False  # and it stays so
-        yield inject % "signal=KILL", True
+        inject = f"inject={name}:%s:when={calls[thread, name]}"
+        found[inject % f"error={ERRORS[name]}"] = False
+        if name not in SPARED:
+            found[inject % f"error={ERRORS[name]}" + "+"] = False  # and it stays so
+        found[inject % "signal=KILL"] = True
+    return found
 
 
 def try_point(scene, option, kills):
@@ -297,7 +300,7 @@ def main():
     failures = points_tried = 0
     for name in options.tool:
         scene, tried = scenes[name](home / "whole", home / name), collections.Counter()
-        for option, kills in list(points(scene))[::options.every]:
+        for option, kills in list(points(scene).items())[::options.every]:
             try:
                 tried["deaths" if kills else "errors"] += try_point(scene, option, kills)
             except Failure as failure:
