@@ -473,6 +473,30 @@ waits() {
     says "$1" "$KAFKA_BROKER" && [[ $(property "$1" ActiveState) == activating ]]
 }
 
+# transactions COMMAND...: Kafka's own tool for them.
+transactions() {
+    nsenter -t "$machine_leader" --net "$kafka" tool org.apache.kafka.tools.TransactionsCommand \
+        --bootstrap-server "$KAFKA_BROKER" "$@"
+}
+
+# A broker that stops or starts while it ends a transaction may leave its marks out. Then readers stop before
+# it, and what calc-kafka(7) says of it is done. Fails if that isn't what is wrong.
+end_hanging_transactions() {
+    local topic partition start found
+    found=$(transactions find-hanging --broker-id 1 --max-transaction-timeout 0 | tail -n +2)
+    if [ -z "$found" ]; then
+        for part in handle project; do
+            show "the journal since the broker is there again, of calc-$part" \
+                journalctl --no-pager -o short-precise --since "$since" -u "calc-$part@topics"
+        done
+        return 1
+    fi
+    echo "# the broker left a transaction open: $found" >&3
+    while read -r topic partition _ _ _ start _; do
+        transactions abort --topic "$topic" --partition "$partition" --start-offset "$start"
+    done <<<"$found"
+}
+
 @test "on topics, kill -9 under load, and a broker that isn't there: each acknowledged command once" {
     be_on_topics
     begin_load
@@ -511,7 +535,8 @@ waits() {
     done
 
     broker start
-    until_true 40 all_run
+    until_true 40 all_run || end_hanging_transactions
+    until_true 90 all_run
     more
     end_load
     verify_topics

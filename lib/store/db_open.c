@@ -1,5 +1,6 @@
 /* Opening a database: what is made durable before it has its name, and what of damage is seen early. */
 #include <errno.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -45,6 +46,9 @@ static int failed_open(int code, const char *what, struct error *error)
     return -1;
 }
 
+/* While a damaged file is expected: where to go on if it is one. */
+static _Thread_local sigjmp_buf *expected;
+
 /* The same, found by the processor: what a page says leads behind the end of the file. No other files
  * than databases are mapped to be read here. */
 static void beyond_file(int signal)
@@ -53,6 +57,8 @@ static void beyond_file(int signal)
     const char *name = program_invocation_short_name;
 
     (void)signal;
+    if (expected)
+        siglongjmp(*expected, 1);
     if (write(STDERR_FILENO, name, strlen(name)) < 0 ||
         write(STDERR_FILENO, text, sizeof text - 1) < 0)
         _exit(EX_DATAERR); /* which it does anyway */
@@ -126,21 +132,86 @@ static int make_file(const char *folder, const char *const *tables, struct error
     return result;
 }
 
+/* How many of the pages from `first` to `last` are free. LMDB's list of them is its table 0: a record for
+ * each transaction, of their count and their numbers, as mdb_stat -f reads it. */
+static int count_free(MDB_txn *txn, size_t first, size_t last, size_t *count)
+{
+    MDB_cursor *cursor;
+    MDB_val key, record;
+    int code = mdb_cursor_open(txn, 0, &cursor);
+
+    *count = 0;
+    if (code)
+        return code;
+    while (!(code = mdb_cursor_get(cursor, &key, &record, MDB_NEXT))) {
+        size_t room = record.mv_size / sizeof(size_t), listed, page;
+        memcpy(&listed, record.mv_data, room ? sizeof listed : 0);
+        if (!room || listed >= room) {
+            code = MDB_CORRUPTED;
+            break;
+        }
+        for (size_t i = 1; i <= listed; i++) {
+            memcpy(&page, (const char *)record.mv_data + i * sizeof page, sizeof page);
+            *count += page >= first && page <= last;
+        }
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+/* Whether they all are. The list may itself stand behind the file's end, or be damaged. */
+static bool are_free(MDB_txn *txn, size_t first, size_t last)
+{
+    sigjmp_buf out;
+    volatile bool result = false;
+    size_t count;
+
+    if (sigsetjmp(out, 1) == 0) {
+        expected = &out;
+        result = count_free(txn, first, last, &count) == 0 && count == last + 1 - first;
+    }
+    expected = NULL;
+    return result;
+}
+
+/* The last commit and a snapshot of it. */
+static int look_at_last(struct db *db, MDB_txn **txn, MDB_envinfo *info)
+{
+    for (;;) {
+        int code = mdb_txn_begin(db->env, NULL, MDB_RDONLY, txn);
+        if (code)
+            return code;
+        mdb_env_info(db->env, info);
+        if (info->me_last_txnid == mdb_txn_id(*txn))
+            return 0;
+        mdb_txn_abort(*txn);
+    }
+}
+
 /* Who reads a page behind the file's end through the map dies of SIGBUS. LMDB writes every page up to
- * the last one that it took, but for some that a deletion freed again at once: we delete nothing. */
+ * the last one that it took, but for those that were freed again at once, as happens to its own list of
+ * free pages. */
 static int check_size(struct db *db, const char *folder, struct error *error)
 {
     struct stat status;
     MDB_envinfo info;
     MDB_stat stat;
-    int fd;
+    MDB_txn *txn;
+    bool whole;
+    int fd, code = look_at_last(db, &txn, &info);
 
-    mdb_env_info(db->env, &info);
+    if (code)
+        return db_failed(code, folder, error);
     mdb_env_stat(db->env, &stat);
     mdb_env_get_fd(db->env, &fd);
-    if (fstat(fd, &status) < 0)
+    if (fstat(fd, &status) < 0) {
+        mdb_txn_abort(txn);
         return error_errno(error, EX_IOERR, "%s", folder);
-    if ((uint64_t)status.st_size >= ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize)
+    }
+    whole = (size_t)status.st_size / stat.ms_psize > info.me_last_pgno ||
+            are_free(txn, (size_t)status.st_size / stat.ms_psize, info.me_last_pgno);
+    mdb_txn_abort(txn);
+    if (whole)
         return 0;
     return error_set(error, EX_DATAERR, "%s/data.mdb is damaged: it has %llu bytes, but %llu pages",
                      folder, (unsigned long long)status.st_size,
