@@ -134,28 +134,22 @@ static int make_file(const char *folder, const char *const *tables, struct error
 
 /* How many of the pages from `first` to `last` are free. LMDB's list of them is its table 0: a record for
  * each transaction, of their count and their numbers, as mdb_stat -f reads it. */
-static int count_free(MDB_txn *txn, size_t first, size_t last, size_t *count)
+static int count_free(MDB_cursor *cursor, size_t first, size_t last, size_t *count)
 {
-    MDB_cursor *cursor;
     MDB_val key, record;
-    int code = mdb_cursor_open(txn, 0, &cursor);
+    int code;
 
     *count = 0;
-    if (code)
-        return code;
     while (!(code = mdb_cursor_get(cursor, &key, &record, MDB_NEXT))) {
         size_t room = record.mv_size / sizeof(size_t), listed, page;
         memcpy(&listed, record.mv_data, room ? sizeof listed : 0);
-        if (!room || listed >= room) {
-            code = MDB_CORRUPTED;
-            break;
-        }
+        if (!room || listed >= room)
+            return MDB_CORRUPTED;
         for (size_t i = 1; i <= listed; i++) {
             memcpy(&page, (const char *)record.mv_data + i * sizeof page, sizeof page);
             *count += page >= first && page <= last;
         }
     }
-    mdb_cursor_close(cursor);
     return code == MDB_NOTFOUND ? 0 : code;
 }
 
@@ -164,13 +158,17 @@ static bool are_free(MDB_txn *txn, size_t first, size_t last)
 {
     sigjmp_buf out;
     volatile bool result = false;
+    MDB_cursor *cursor;
     size_t count;
 
+    if (mdb_cursor_open(txn, 0, &cursor))
+        return false;
     if (sigsetjmp(out, 1) == 0) {
         expected = &out;
-        result = count_free(txn, first, last, &count) == 0 && count == last + 1 - first;
+        result = count_free(cursor, first, last, &count) == 0 && count == last + 1 - first;
     }
     expected = NULL;
+    mdb_cursor_close(cursor);
     return result;
 }
 
