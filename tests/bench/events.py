@@ -44,4 +44,5 @@ def measure(rate, slow):
 def bench():
     compile_c("subscribers", LIBCALC)
     measure(100, 0)
+    measure(1000, 0)
     measure(1000, SLOW)
