@@ -232,6 +232,15 @@ int keeper_before_append(struct keeper *keeper, struct error *error)
     return 0;
 }
 
+/* How many commands are still to be read, as far as that is known, if they are as long as the last ones. */
+static uint64_t ahead(const struct keeper *keeper)
+{
+    uint64_t end = reader_known_end(keeper->input, 0), next = keeper->position.next;
+    uint64_t length = (next - keeper->saved.next) / keeper->moved;
+
+    return end == UINT64_MAX || end <= next || !length ? 0 : (end - next) / length;
+}
+
 bool keeper_is_due(const struct keeper *keeper, bool idle)
 {
     int64_t passed;
@@ -240,7 +249,7 @@ bool keeper_is_due(const struct keeper *keeper, bool idle)
         return false;
     passed = clock_ms() - keeper->since_ms;
     return (idle && passed >= IDLE_MS) || passed >= CHECKPOINT_MS ||
-           state_is_due(keeper->state, keeper->memory / 2, keeper->memory / 2);
+           state_is_due(keeper->state, keeper->memory / 2, keeper->memory / 2, ahead(keeper));
 }
 
 /* The digest of the last command, which is read again: it may be long gone from memory. */

@@ -315,7 +315,11 @@ static size_t share(const struct topics *topics)
 
 bool partition_is_due(const struct partition *partition, const struct topics *topics)
 {
-    return state_is_due(&partition->state, share(topics), topics->cache / 2);
+    uint64_t end = kafka_processor_known_end(topics->processor, partition->number);
+    uint64_t next = partition->position.next;
+
+    return state_is_due(&partition->state, share(topics), topics->cache / 2,
+                        end != UINT64_MAX && end > next ? end - next : 0);
 }
 
 int partition_checkpoint(struct partition *partition, const struct topics *topics,

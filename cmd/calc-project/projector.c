@@ -189,6 +189,9 @@ static int drain(struct projector *projector, struct source *source, struct erro
         if (++projector->records % ALIVE_RECORDS == 0) {
             service_alive();
             stats_tick();
+            if (projector->txn &&
+                view_is_due(projector->view, projector->txn, source_ahead(source, &record)))
+                break;
         }
     }
     source->ended = result == READ_END;

@@ -230,6 +230,18 @@ uint64_t source_left(const struct source *source)
     return sum;
 }
 
+uint64_t source_ahead(const struct source *source, const struct line *record)
+{
+    uint64_t sum = 0;
+
+    for (int32_t i = 0; i < source->count; i++) {
+        uint64_t end = reader_known_end(source->reader, i), next = source->partitions[i].position.next;
+        if (end != UINT64_MAX && end > next)
+            sum += end - next;
+    }
+    return reader_is_file(source->reader) ? sum / (record->end - record->start) : sum;
+}
+
 void source_taken(struct source *source, const struct line *record)
 {
     struct source_partition *partition = &source->partitions[record->partition];

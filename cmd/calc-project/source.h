@@ -51,6 +51,9 @@ void source_write_lags(const struct source *source, struct buffer *out);
 /* How much there is behind the positions, in bytes or records; 0 if that isn't known. */
 uint64_t source_left(const struct source *source);
 
+/* How many records are known to be behind the positions, if those of a file are as long as this one. */
+uint64_t source_ahead(const struct source *source, const struct line *record);
+
 /* Says that a record was taken. */
 void source_taken(struct source *source, const struct line *record);
 

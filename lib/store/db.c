@@ -224,6 +224,13 @@ int db_pages(struct db_txn *txn, int table, size_t *pages, struct error *error)
     return 0;
 }
 
+bool db_is_scattered(uint64_t changes, uint64_t ahead, uint64_t pages)
+{
+    enum { MANY = 16384, A_PAGE = 2 };
+
+    return changes > MANY && (changes + ahead) / A_PAGE < pages;
+}
+
 /* --- walks --- */
 
 enum { KEY_BYTES = 511 };

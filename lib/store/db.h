@@ -83,6 +83,11 @@ int db_seek_last(struct db_txn *txn, int table, struct db_bytes *key, struct db_
 /* Leaf pages of a table: what writing to all of it would change. */
 int db_pages(struct db_txn *txn, int table, size_t *pages, struct error *error);
 
+/* Whether so many changes, to random keys of tables with so many pages, are better put now than with `ahead`
+ * more. LMDB keeps the pages that a transaction has changed in a sorted array, into whose middle most of
+ * them go: of more pages each costs more, which is worth it where changes share them. */
+bool db_is_scattered(uint64_t changes, uint64_t ahead, uint64_t pages);
+
 /* A walk through a table. It is closed before its transaction ends (NULL is allowed). */
 int db_cursor_open(struct db_txn *txn, int table, struct db_cursor **cursor, struct error *error);
 void db_cursor_close(struct db_cursor *cursor);

@@ -95,8 +95,9 @@ size_t state_unsaved(const struct state *state);
 size_t state_memory(const struct state *state);
 
 /* Whether it is time for a checkpoint in any case: there are many changes, or the working set takes
- * more than `memory` bytes, or writing the changes may take more than `pages` bytes. */
-bool state_is_due(const struct state *state, size_t memory, size_t pages);
+ * more than `memory` bytes, or writing the changes may take more than `pages` bytes; or the changes are so
+ * scattered that those of `ahead` more commands, so many as are at hand, would share few pages with them. */
+bool state_is_due(const struct state *state, size_t memory, size_t pages, uint64_t ahead);
 
 /* Writes them and the position in one durable transaction; no batch may be open. When the working set
  * takes more than `memory` bytes, it is dropped afterwards, or as much of it as is needed. */

@@ -116,17 +116,24 @@ size_t state_memory(const struct state *state)
     return bytes;
 }
 
-bool state_is_due(const struct state *state, size_t memory, size_t pages)
+bool state_is_due(const struct state *state, size_t memory, size_t pages, uint64_t ahead)
 {
-    enum { MOST = 2000000, PAGE_BYTES = 4096, ENTRIES_A_PAGE = 30, MOST_PAGES = 131072 };
+    enum {
+        MOST = 2000000,
+        PAGE_BYTES = 4096,
+        ENTRIES_A_PAGE = 30,
+        MOST_PAGES = 131072, /* more than that LMDB doesn't keep in memory */
+        A_COMMAND = 2 /* changes: the value's, and its own */
+    };
     size_t unsaved = state_unsaved(state), touched = unsaved;
 
-    if (unsaved >= MOST || state_memory(state) > memory)
+    if (unsaved >= MOST || state_memory(state) > memory ||
+        db_is_scattered(unsaved, ahead * A_COMMAND, state->store->pages))
         return true;
     if (touched > state->store->pages)
         touched = state->store->pages;
     touched += unsaved / ENTRIES_A_PAGE;
-    if (touched > MOST_PAGES) /* more than that LMDB doesn't keep in memory */
+    if (touched > MOST_PAGES)
         touched = MOST_PAGES;
     return touched * PAGE_BYTES > pages;
 }

@@ -316,6 +316,17 @@ void view_abort(struct view_txn *txn)
     free(txn);
 }
 
+bool view_is_due(const struct view *view, struct view_txn *txn, uint64_t ahead)
+{
+    enum { A_RECORD = 2 }; /* changes: the value's, and what became of a command */
+    struct error error;
+    size_t values, outcomes;
+
+    return !view->unseen && db_pages(txn->db, VIEW_VALUES, &values, &error) == 0 &&
+           db_pages(txn->db, VIEW_OUTCOMES, &outcomes, &error) == 0 &&
+           db_is_scattered(view_batch_changes(txn->batch), ahead * A_RECORD, values + outcomes);
+}
+
 int view_commit(struct view *view, struct view_txn *txn, struct error *error)
 {
     bool withhold = view->unseen && view_batch_has_room(txn->batch);

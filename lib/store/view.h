@@ -66,6 +66,10 @@ int view_get_partitions(struct view_txn *txn, enum view_log log, int32_t *count,
 int view_set_partitions(struct view_txn *txn, enum view_log log, int32_t count,
                         struct error *error);
 
+/* Whether what was applied is better committed now than with `ahead` more records, so many as are at hand:
+ * few of them would share a page. */
+bool view_is_due(const struct view *view, struct view_txn *txn, uint64_t ahead);
+
 /* Commits durably and wakes the readers; and only wakes them. */
 int view_commit(struct view *view, struct view_txn *txn, struct error *error);
 void view_wake(const struct view *view);

@@ -187,6 +187,11 @@ bool view_batch_has_room(const struct view_batch *batch)
            outcome_count(batch) < MOST_OUTCOMES;
 }
 
+size_t view_batch_changes(const struct view_batch *batch)
+{
+    return batch->changed.len / sizeof(uint32_t) + outcome_count(batch);
+}
+
 /* --- values --- */
 
 struct value_entry *view_batch_value(struct view_txn *txn, const struct id *id,

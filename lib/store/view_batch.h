@@ -15,6 +15,9 @@ int view_batch_flush(struct view_txn *txn, struct error *error);
 /* Whether it may have more, so far as memory goes, before it is put into the tables. */
 bool view_batch_has_room(const struct view_batch *batch);
 
+/* How many records of the tables that will change. */
+size_t view_batch_changes(const struct view_batch *batch);
+
 struct value_entry {
     struct id id;
     struct value value; /* as in struct view_stored, all */

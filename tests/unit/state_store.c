@@ -384,11 +384,11 @@ static void durable_ends_go_on_alone(void)
     empty = state_memory(&state);
     for (int i = 0; i < 100; i++)
         write_outcome(&state, line, make_line(line, sizeof line), &out);
-    ok(state_memory(&state) > empty && !state_is_due(&state, SIZE_MAX, SIZE_MAX) &&
-           state_is_due(&state, 1000, SIZE_MAX) && state_is_due(&state, SIZE_MAX, 1000),
+    ok(state_memory(&state) > empty && !state_is_due(&state, SIZE_MAX, SIZE_MAX, 0) &&
+           state_is_due(&state, 1000, SIZE_MAX, 0) && state_is_due(&state, SIZE_MAX, 1000, 0),
        "a checkpoint is due by what the state takes, or what is to be written");
     state_checkpoint(&state, &position, SIZE_MAX, &error);
-    ok(!state_is_due(&state, SIZE_MAX, 1000), "and not when nothing is");
+    ok(!state_is_due(&state, SIZE_MAX, 1000, 0), "and not when nothing is");
     state_mark_durable(&state, (uint64_t[2]){8, 9}, &error);
     write_outcome(&state, line, make_line(line, sizeof line), &out);
     state_forget(&state);
@@ -456,6 +456,46 @@ static void older_formats_are_taken_over(void)
        "by who only reads, too: %s", error.text);
 }
 
+/* Commands on values in the order of a hash: `number` is a command's, and its value's. */
+static void handle_scattered(struct state *state, const char *action, unsigned number, unsigned value)
+{
+    struct outcome outcome;
+    struct error error;
+    char line[512];
+    size_t len = (size_t)snprintf(line, sizeof line,
+                                  "{\"action\":\"%s\",\"id\":\"0193a000-0000-7000-8000-%012u\","
+                                  "\"data\":{\"value_id\":\"%08x-0000-7000-8000-%012u\",%s\"value\":1.0}}",
+                                  action, number, value * 2654435761u, value,
+                                  *action == 'U' ? "\"operation\":\"ADD\"," : "");
+
+    state_handle(state, "3:7", line, len, false, &outcome, &error);
+}
+
+static void scattered_changes_are_written_earlier(void)
+{
+    enum { STORED = 400000, FEW = 8000, ENOUGH = 8500 };
+    struct state_position position = {.begun = true};
+    struct error error = {0};
+    struct state state;
+
+    if (slow())
+        return;
+    state_init(&state);
+    state_open(&state, "scattered", &position, &error);
+    for (unsigned i = 0; i < STORED; i++)
+        handle_scattered(&state, "CreateValue", i, i);
+    ok(!state_is_due(&state, SIZE_MAX, SIZE_MAX, 0), "where nothing is stored, nothing is scattered");
+    state_checkpoint(&state, &position, SIZE_MAX, &error);
+    for (unsigned i = 0; i < ENOUGH; i++) {
+        handle_scattered(&state, "UpdateValue", STORED + i, i);
+        if (i == FEW)
+            ok(!state_is_due(&state, SIZE_MAX, SIZE_MAX, 0), "a few changes wait");
+    }
+    ok(state_is_due(&state, SIZE_MAX, SIZE_MAX, 0), "more, of which each has a page of its own, don't");
+    ok(!state_is_due(&state, SIZE_MAX, SIZE_MAX, 10 * STORED), "unless so many follow that they share them");
+    state_release(&state);
+}
+
 int main(void)
 {
     scratch_enter();
@@ -468,5 +508,6 @@ int main(void)
     keys_of_any_kind_are_written_in_order();
     durable_ends_go_on_alone();
     older_formats_are_taken_over();
+    scattered_changes_are_written_earlier();
     return tap_done();
 }
