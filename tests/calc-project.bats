@@ -704,3 +704,32 @@ refuses() {
     [[ $stderr == *" at 0: a fork"* ]]
     status_of 0 calc-get --view view --command "$(id 1011)" "$(id 1)" >/dev/null
 }
+
+# scattered ACTION FROM TO: as many commands, each on a value of its own, in an order that isn't that of the ids.
+scattered() {
+    awk -v action="$1" -v from="$2" -v to="$3" 'BEGIN {
+        operation = action == "UpdateValue" ? "\"operation\":\"ADD\"," : ""
+        for (i = from; i < to; i++)
+            printf "{\"action\":\"%s\",\"id\":\"%04x%04x-0000-7000-9000-%012d\",\"data\":{\"value_id\":\"%04x%04x-0000-7000-8000-%012d\",%s\"value\":1}}\n",
+                action, i * 60493 % 65536, i * 40503 % 65536, (operation != "") * 1000000 + i, i * 40503 % 65536, i * 60493 % 65536, i, operation
+    }'
+}
+
+# commits COUNT: as many ones fold what the commands have come to.
+commits() {
+    calc-handle -i commands -o events -r rejections
+    calc-project -i events -r rejections --view view --stats stats
+    jq -e --argjson count "$1" '.commit_duration_seconds.count == $count' stats
+}
+
+@test "changes of a large view that share no pages are committed a few at a time, many of them at once" {
+    scattered CreateValue 0 700000 >commands
+    commits 1
+    scattered UpdateValue 0 15000 >>commands
+    commits 2
+    scattered UpdateValue 15000 100000 >>commands
+    commits 1
+    calc-get --view view --all >listed
+    [ "$(grep -c '"version":2' listed)" -eq 100000 ]
+    [ "$(wc -l <listed)" -eq 700000 ]
+}
