@@ -172,18 +172,19 @@ static bool are_free(MDB_txn *txn, size_t first, size_t last)
     return result;
 }
 
-/* The last commit and a snapshot of it. */
-static int look_at_last(struct db *db, MDB_txn **txn, MDB_envinfo *info)
+/* Whether those of this commit's pages are free that the file doesn't reach: 1, 0, -1. If a snapshot is of
+ * another commit, that can't be told: somebody commits just now, or was killed while he did, and others have
+ * it open ever since. Then who reads a page that is missing finds out. */
+static int lacks_nothing(struct db *db, const MDB_envinfo *info, size_t pages, struct error *error)
 {
-    for (;;) {
-        int code = mdb_txn_begin(db->env, NULL, MDB_RDONLY, txn);
-        if (code)
-            return code;
-        mdb_env_info(db->env, info);
-        if (info->me_last_txnid == mdb_txn_id(*txn))
-            return 0;
-        mdb_txn_abort(*txn);
-    }
+    MDB_txn *txn;
+    int code = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn), result;
+
+    if (code)
+        return db_failed(code, "can't begin a transaction", error);
+    result = info->me_last_txnid != mdb_txn_id(txn) || are_free(txn, pages, info->me_last_pgno);
+    mdb_txn_abort(txn);
+    return result;
 }
 
 /* Who reads a page behind the file's end through the map dies of SIGBUS. LMDB writes every page up to
@@ -194,23 +195,18 @@ static int check_size(struct db *db, const char *folder, struct error *error)
     struct stat status;
     MDB_envinfo info;
     MDB_stat stat;
-    MDB_txn *txn;
-    bool whole;
-    int fd, code = look_at_last(db, &txn, &info);
+    size_t pages;
+    int fd, whole;
 
-    if (code)
-        return db_failed(code, folder, error);
+    mdb_env_info(db->env, &info); /* first: what is committed by now is in the file */
     mdb_env_stat(db->env, &stat);
     mdb_env_get_fd(db->env, &fd);
-    if (fstat(fd, &status) < 0) {
-        mdb_txn_abort(txn);
+    if (fstat(fd, &status) < 0)
         return error_errno(error, EX_IOERR, "%s", folder);
-    }
-    whole = (size_t)status.st_size / stat.ms_psize > info.me_last_pgno ||
-            are_free(txn, (size_t)status.st_size / stat.ms_psize, info.me_last_pgno);
-    mdb_txn_abort(txn);
+    pages = (size_t)status.st_size / stat.ms_psize;
+    whole = pages > info.me_last_pgno ? 1 : lacks_nothing(db, &info, pages, error);
     if (whole)
-        return 0;
+        return whole < 0 ? -1 : 0;
     return error_set(error, EX_DATAERR, "%s/data.mdb is damaged: it has %llu bytes, but %llu pages",
                      folder, (unsigned long long)status.st_size,
                      (unsigned long long)info.me_last_pgno + 1);

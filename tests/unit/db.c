@@ -1,7 +1,10 @@
 /* How far the database's file reaches: it may end before the last page that LMDB took, if nothing stands
  * in those that are missing; and only then. */
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "scratch.h"
@@ -70,6 +73,39 @@ static bool opens(bool write, struct error *error)
     return true;
 }
 
+/* As after a writer that was killed between the two marks of its commit, while somebody has it open: what
+ * readers take for the last commit is the one before. The mark stands behind the readers' mutex. */
+static void test_killed_writer(void)
+{
+    enum { MARK = 8 + sizeof(pthread_mutex_t) };
+    struct error error = {0};
+    uint64_t last = 0;
+    int fd, to_child[2], from_child[2];
+    char byte;
+
+    if (pipe(to_child) < 0 || pipe(from_child) < 0)
+        exit(1);
+    if (fork() == 0) {
+        struct db *db;
+        close(to_child[1]);
+        if (db_open("db", tables, false, &db, &error) < 0 || write(from_child[1], "o", 1) != 1 ||
+            read(to_child[0], &byte, 1) < 0)
+            _exit(1);
+        _exit(0);
+    }
+    ok(read(from_child[0], &byte, 1) == 1, "somebody has it open");
+    fd = open("db/lock.mdb", O_RDWR);
+    ok(pread(fd, &last, sizeof last, MARK) == sizeof last && last == 5, "the last commit is the fifth");
+    last--;
+    ok(pwrite(fd, &last, sizeof last, MARK) == sizeof last, "of which readers don't know");
+    close(fd);
+    alarm(20);
+    ok(opens(false, &error), "it opens all the same: %s", error.text);
+    alarm(0);
+    close(to_child[1]);
+    wait(NULL);
+}
+
 /* Cuts off one page after the other: how many are no loss. What isn't whole once may not be so later. */
 static int cut_page_by_page(void)
 {
@@ -100,6 +136,7 @@ static void test_short(void)
 
     ok(pages > 0, "a file ends %ld pages before the last one that was taken", pages);
     ok(opens(false, &error) && opens(true, &error), "with nothing in them, it is whole: %s", error.text);
+    test_killed_writer();
     stat("db/data.mdb", &status);
     count = (long)(status.st_size / PAGE);
     spare = cut_page_by_page();
