@@ -218,27 +218,29 @@ void source_write_lags(const struct source *source, struct buffer *out)
     buffer_append_text(out, "}");
 }
 
-uint64_t source_left(const struct source *source)
+/* What lies between the positions and where the partitions end, by that function. */
+static uint64_t left(const struct source *source,
+                     uint64_t (*end_of)(const struct reader *reader, int32_t partition))
 {
     uint64_t sum = 0;
 
     for (int32_t i = 0; i < source->count; i++) {
-        uint64_t end = reader_end(source->reader, i), next = source->partitions[i].position.next;
+        uint64_t end = end_of(source->reader, i), next = source->partitions[i].position.next;
         if (end != UINT64_MAX && end > next)
             sum += end - next;
     }
     return sum;
 }
 
+uint64_t source_left(const struct source *source)
+{
+    return left(source, reader_end);
+}
+
 uint64_t source_ahead(const struct source *source, const struct line *record)
 {
-    uint64_t sum = 0;
+    uint64_t sum = left(source, reader_known_end);
 
-    for (int32_t i = 0; i < source->count; i++) {
-        uint64_t end = reader_known_end(source->reader, i), next = source->partitions[i].position.next;
-        if (end != UINT64_MAX && end > next)
-            sum += end - next;
-    }
     return reader_is_file(source->reader) ? sum / (record->end - record->start) : sum;
 }
 
