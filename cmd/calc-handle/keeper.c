@@ -21,7 +21,7 @@ enum {
 /* The store is where the topics have that of their partition 0. */
 static int store_of(const char *folder, char store[PATH_MAX], struct error *error)
 {
-    if (snprintf(store, PATH_MAX, "%s/0", folder) >= PATH_MAX - 32)
+    if (folder_path(store, PATH_MAX - 32, folder, "0") < 0)
         return error_set(error, EX_USAGE, "the state's name is too long");
     return 0;
 }
@@ -30,7 +30,7 @@ static int lock_folder(const char *folder, struct error *error)
 {
     char name[PATH_MAX + 16];
 
-    snprintf(name, sizeof name, "%s/handler", folder);
+    folder_path(name, sizeof name, folder, "handler");
     return lock_for_life(name, ".lock", "calc-handle", error);
 }
 
@@ -312,7 +312,7 @@ int keeper_mark(const char *folder, struct output *const outputs[KEEPER_OUTPUTS]
 
     if (store_of(folder, store, error) < 0)
         return -1;
-    snprintf(data, sizeof data, "%s/data.mdb", store);
+    folder_path(data, sizeof data, store, "data.mdb");
     if (access(data, F_OK) < 0)
         return errno == ENOENT || errno == ENOTDIR
                    ? 0

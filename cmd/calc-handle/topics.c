@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/folder.h"
 #include "base/lock.h"
 #include "calc/message.h"
 #include "emission.h"
@@ -88,7 +89,7 @@ static int open_state(struct handler *handler, const struct handle_options *opti
         return error_set(error, EX_USAGE, "the state's name is too long");
     if (mkdir(handler->state, 0777) < 0 && errno != EEXIST)
         return error_errno(error, EX_IOERR, "can't make the folder %s", handler->state);
-    snprintf(lock, sizeof lock, "%s/handler", handler->state);
+    folder_path(lock, sizeof lock, handler->state, "handler");
     handler->lock = lock_for_life(lock, ".lock", "calc-handle", error);
     if (handler->lock < 0)
         return -1;

@@ -2,7 +2,6 @@
 
 #include <math.h>
 
-#include "base/number.h"
 #include "calc/message.h"
 
 static double apply(enum action action, double number, double operand)
@@ -45,12 +44,10 @@ void value_write(const struct id *id, const struct value *value, int64_t timesta
                  struct buffer *out)
 {
     static const struct actor nobody;
-    char text[ID_TEXT], number[NUMBER_TEXT];
 
-    id_write(id, text);
-    buffer_printf(out, "{\"value_id\":\"%.36s\",\"value\":%.*s,\"version\":%llu", text,
-                  (int)number_write(value->number, number), number,
-                  (unsigned long long)value->version);
+    message_write_id("{\"value_id\":\"", id, out);
+    message_write_number("\",\"value\":", value->number, out);
+    message_write_count(",\"version\":", value->version, out);
     message_write_asked(timestamp, &nobody, out);
     buffer_append(out, "}\n", 2);
 }

@@ -62,19 +62,14 @@ int operation_read(const char *text, size_t len, enum action *action)
 
 void command_write(const struct command *command, struct buffer *out)
 {
-    char id[ID_TEXT];
-
-    id_write(&command->id, id);
     if (command->action == ACTION_CREATE)
-        buffer_append(out, "{\"action\":\"CreateValue\",\"id\":\"", 30);
+        message_write_id("{\"action\":\"CreateValue\",\"id\":\"", &command->id, out);
     else
-        buffer_append(out, "{\"action\":\"UpdateValue\",\"id\":\"", 30);
-    buffer_append(out, id, sizeof id);
+        message_write_id("{\"action\":\"UpdateValue\",\"id\":\"", &command->id, out);
     buffer_append(out, "\",\"data\":", 9);
     message_write_data(command->action, &command->value_id, command->value, out);
     if (command->has_expected_version)
-        buffer_printf(out, ",\"expected_version\":%llu",
-                      (unsigned long long)command->expected_version);
+        message_write_count(",\"expected_version\":", command->expected_version, out);
     if (command->expected_owner.len) {
         buffer_append(out, ",\"expected_owner\":", 18);
         json_write_string(out, command->expected_owner.text, command->expected_owner.len);

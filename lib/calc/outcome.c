@@ -1,7 +1,5 @@
 #include "calc/outcome.h"
 
-#include "base/digits.h"
-#include "base/number.h"
 #include "calc/message.h"
 
 static const char *const reasons[] = {
@@ -35,57 +33,46 @@ const char *outcome_action(const struct outcome *outcome)
     return outcome->action == ACTION_CREATE ? "ValueCreated" : "ValueUpdated";
 }
 
-/* A literal in front, then an id. */
-static void write_id(struct buffer *out, const char *literal, const struct id *id)
+static void write_reason(const struct outcome *outcome, struct buffer *out)
 {
-    size_t len = strlen(literal);
-    char *at = buffer_reserve(out, len + ID_TEXT);
+    buffer_append_text(out, ",\"reason\":\"");
+    buffer_append_text(out, reason_text(outcome->reason));
+    message_write_count("\",\"version\":", outcome->version, out);
+}
 
-    if (!at)
-        return;
-    memcpy(at, literal, len);
-    id_write(id, at + len);
-    out->len += len + ID_TEXT;
+static void write_result(const struct outcome *outcome, struct buffer *out)
+{
+    message_write_count(",\"version\":", outcome->version, out);
+    message_write_number(",\"result\":", outcome->result, out);
 }
 
 static void write_rejection(const struct outcome *outcome, struct buffer *out)
 {
-    write_id(out, "{\"action\":\"CommandRejected\",\"id\":\"", &outcome->id);
+    message_write_id("{\"action\":\"CommandRejected\",\"id\":\"", &outcome->id, out);
     if (outcome->reason == REASON_MALFORMED) {
         buffer_append_text(out, "\",\"parent\":null,\"data\":{\"position\":");
         json_write_string(out, outcome->position, strlen(outcome->position));
         buffer_append_text(out, "},\"reason\":\"malformed\"}\n");
         return;
     }
-    write_id(out, "\",\"parent\":\"", &outcome->parent);
+    message_write_id("\",\"parent\":\"", &outcome->parent, out);
     buffer_append_text(out, "\",\"data\":");
     message_write_data(outcome->action, &outcome->value_id, outcome->value, out);
-    buffer_printf(out, ",\"reason\":\"%s\",\"version\":%llu", reason_text(outcome->reason),
-                  (unsigned long long)outcome->version);
+    write_reason(outcome, out);
     message_write_asked(outcome->timestamp, &outcome->actor, out);
     buffer_append(out, "}\n", 2);
 }
 
 static void write_event(const struct outcome *outcome, struct buffer *out)
 {
-    char *at;
-
     if (outcome->action == ACTION_CREATE)
-        write_id(out, "{\"action\":\"ValueCreated\",\"id\":\"", &outcome->id);
+        message_write_id("{\"action\":\"ValueCreated\",\"id\":\"", &outcome->id, out);
     else
-        write_id(out, "{\"action\":\"ValueUpdated\",\"id\":\"", &outcome->id);
-    write_id(out, "\",\"parent\":\"", &outcome->parent);
+        message_write_id("{\"action\":\"ValueUpdated\",\"id\":\"", &outcome->id, out);
+    message_write_id("\",\"parent\":\"", &outcome->parent, out);
     buffer_append(out, "\",\"data\":", 9);
     message_write_data(outcome->action, &outcome->value_id, outcome->value, out);
-    at = buffer_reserve(out, 11 + 20 + 10 + NUMBER_TEXT);
-    if (!at)
-        return;
-    memcpy(at, ",\"version\":", 11);
-    at = digits_put(at + 11, outcome->version);
-    memcpy(at, ",\"result\":", 10);
-    at += 10;
-    at += number_write(outcome->result, at);
-    out->len = (size_t)(at - out->data);
+    write_result(outcome, out);
     message_write_asked(outcome->timestamp, &outcome->actor, out);
     buffer_append(out, "}\n", 2);
 }
@@ -100,15 +87,13 @@ void outcome_write(const struct outcome *outcome, struct buffer *out)
 
 void outcome_write_status(const struct outcome *outcome, struct buffer *out)
 {
-    char number[NUMBER_TEXT];
-
-    if (!outcome)
+    if (!outcome) {
         buffer_append_text(out, "\"status\":\"pending\"");
-    else if (outcome->reason == REASON_NONE)
-        buffer_printf(out, "\"status\":\"applied\",\"version\":%llu,\"result\":%.*s",
-                      (unsigned long long)outcome->version,
-                      (int)number_write(outcome->result, number), number);
-    else
-        buffer_printf(out, "\"status\":\"rejected\",\"reason\":\"%s\",\"version\":%llu",
-                      reason_text(outcome->reason), (unsigned long long)outcome->version);
+    } else if (outcome->reason == REASON_NONE) {
+        buffer_append_text(out, "\"status\":\"applied\"");
+        write_result(outcome, out);
+    } else {
+        buffer_append_text(out, "\"status\":\"rejected\"");
+        write_reason(outcome, out);
+    }
 }

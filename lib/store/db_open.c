@@ -115,13 +115,13 @@ static int make_file(const char *folder, const char *const *tables, struct error
     struct db db = {0};
     int code, result;
 
-    if ((size_t)snprintf(name, sizeof name, "%s/data.mdb", folder) >= sizeof name)
+    if (folder_path(name, sizeof name, folder, "data.mdb") < 0)
         return error_set(error, EX_IOERR, "%s: name too long", folder);
     if (access(name, F_OK) == 0)
         return 0;
     if (errno != ENOENT) /* it may be there, and must not be replaced by an empty one */
         return error_errno(error, EX_IOERR, "can't look for %s", name);
-    snprintf(temporary, sizeof temporary, "%s/new.mdb", folder);
+    folder_path(temporary, sizeof temporary, folder, "new.mdb");
     unlink(temporary);
     code = open_env(&db, temporary, MDB_NOSUBDIR | MDB_NOLOCK);
     result = code ? failed_open(code, temporary, error) : open_tables(&db, tables, true, error);
@@ -218,8 +218,8 @@ static bool is_empty(const char *folder)
     struct stat status;
     char name[4096];
 
-    return (size_t)snprintf(name, sizeof name, "%s/data.mdb", folder) < sizeof name &&
-           stat(name, &status) == 0 && status.st_size == 0;
+    return folder_path(name, sizeof name, folder, "data.mdb") == 0 && stat(name, &status) == 0 &&
+           status.st_size == 0;
 }
 
 static int open_with(const char *folder, const char *const *tables, unsigned flags,
@@ -275,7 +275,7 @@ int db_open_quietly(const char *folder, const char *const *tables, struct db **d
     char lock[4096];
     bool unregistered;
 
-    snprintf(lock, sizeof lock, "%s/lock.mdb", folder);
+    folder_path(lock, sizeof lock, folder, "lock.mdb");
     unregistered = access(lock, W_OK) < 0;
     if (open_with(folder, tables, MDB_RDONLY | (unregistered ? MDB_NOLOCK : 0), db, error) < 0)
         return -1;

@@ -1,6 +1,5 @@
 /* The state's store: an LMDB environment, whose tables are drawn in state_records.c. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -337,7 +336,7 @@ static int refuse_newer(const char *folder, struct error *error)
     char path[4096];
     int result;
 
-    snprintf(path, sizeof path, "%.4080s/data.mdb", folder);
+    folder_path(path, sizeof path, folder, "data.mdb");
     if (access(path, F_OK) < 0 && errno == ENOENT)
         return 0;
     if (db_open(folder, meta, false, &db, error) < 0)

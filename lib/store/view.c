@@ -2,12 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/folder.h"
 #include "base/lock.h"
 #include "store/view_parts.h"
 
@@ -80,18 +81,19 @@ static int other_format(const char *folder, uint64_t format, struct error *error
 
 struct view *view_new(const char *folder, struct error *error)
 {
+    size_t len = strlen(folder);
     struct view *view;
 
-    if (strlen(folder) > sizeof view->folder - 128) {
+    if (len > VIEW_FOLDER) {
         error_set(error, EX_USAGE, "the view's name is too long");
         return NULL;
     }
-    view = calloc(1, sizeof *view);
+    view = calloc(1, sizeof *view + len + 1);
     if (!view) {
         error_memory(error);
         return NULL;
     }
-    snprintf(view->folder, sizeof view->folder, "%s", folder);
+    memcpy(view->folder, folder, len);
     view->copy.fd = view->lock_fd = view->wake_fd = view->rebuild_fd = -1;
     return view;
 }
@@ -119,15 +121,15 @@ int view_make_copy(struct view *view, struct error *error)
 
 int view_take_place(struct view *view, struct error *error)
 {
-    char path[4096];
+    char path[VIEW_PATH];
 
     if (mkdir(view->folder, 0777) < 0 && errno != EEXIST)
         return error_errno(error, EX_IOERR, "can't make the folder %s", view->folder);
-    snprintf(path, sizeof path, "%.4000s/projector", view->folder);
+    folder_path(path, sizeof path, view->folder, "projector");
     view->lock_fd = lock_for_life(path, ".lock", "calc-project", error);
     if (view->lock_fd < 0)
         return -1;
-    snprintf(path, sizeof path, "%.4000s/wake", view->folder);
+    folder_path(path, sizeof path, view->folder, "wake");
     view->wake_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (view->wake_fd < 0)
         return error_errno(error, EX_IOERR, "can't open %s", path);
@@ -172,7 +174,6 @@ static int open_to_read(struct view *view, struct error *error)
     uint64_t format;
     int there;
 
-    snprintf(view->data, sizeof view->data, "%.4000s/current/data.mdb", view->folder);
     there = view_copy_open(view->folder, "current", &view->copy, error);
     if (there == 0)
         error_set(error, EX_TEMPFAIL, "there is no view in %s (yet)", view->folder);
@@ -192,14 +193,12 @@ static int open_to_read(struct view *view, struct error *error)
 int view_open(const char *folder, struct view **out, struct error *error)
 {
     struct view *view = view_new(folder, error);
-    char path[4096];
 
     if (!view || open_to_read(view, error) < 0) {
         view_close(view);
         return -1;
     }
-    snprintf(path, sizeof path, "%.4080s/data.mdb", view->copy.path);
-    stat(path, &view->opened);
+    fstatat(view->copy.fd, "data.mdb", &view->opened, 0);
     *out = view;
     return 0;
 }
@@ -256,9 +255,11 @@ void view_close(struct view *view)
 
 bool view_replaced(const struct view *view)
 {
+    char path[VIEW_PATH];
     struct stat named;
 
-    return stat(view->data, &named) < 0 || named.st_ino != view->opened.st_ino ||
+    folder_path(path, sizeof path, view->folder, "current/data.mdb");
+    return stat(path, &named) < 0 || named.st_ino != view->opened.st_ino ||
            named.st_dev != view->opened.st_dev;
 }
 

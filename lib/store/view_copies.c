@@ -5,24 +5,39 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/digits.h"
+#include "base/folder.h"
 #include "store/db.h"
 
-enum { TRIES = 50 }; /* a millisecond each */
+enum {
+    TRIES = 50, /* a millisecond each */
+    NUMBER_DIGITS = 9,
+    NUMBER_TEXT = 21
+};
 
 /* The number that a name is, 0 if it is none of ours. */
 static unsigned long number_of(const char *name)
 {
-    size_t len = strlen(name);
+    unsigned long number = 0;
 
-    if (!len || len > 9 || *name == '0' || strspn(name, "0123456789") != len)
+    if (*name == '0' || strlen(name) > NUMBER_DIGITS)
         return 0;
-    return strtoul(name, NULL, 10);
+    for (; *name; name++) {
+        if (*name < '0' || *name > '9')
+            return 0;
+        number = 10 * number + (unsigned long)(*name - '0');
+    }
+    return number;
+}
+
+static void number_write(unsigned long number, char name[NUMBER_TEXT])
+{
+    *digits_put(name, number) = '\0';
 }
 
 /* The copy that a link names: 0 if it isn't there, -1 if it is none of ours. */
@@ -31,7 +46,7 @@ static long named(const char *folder, const char *link, struct error *error)
     char path[4096], name[64];
     ssize_t len;
 
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, link) >= sizeof path)
+    if (folder_path(path, sizeof path, folder, link) < 0)
         return error_set(error, EX_USAGE, "the view's name is too long");
     len = readlink(path, name, sizeof name - 1);
     if (len < 0 && errno == ENOENT)
@@ -46,9 +61,12 @@ static long named(const char *folder, const char *link, struct error *error)
 
 static void name_it(const char *folder, unsigned long number, struct view_copy *copy)
 {
+    char name[NUMBER_TEXT];
+
+    number_write(number, name);
     copy->number = number;
     copy->fd = -1;
-    snprintf(copy->path, sizeof copy->path, "%.4000s/%lu", folder, number);
+    folder_path(copy->path, sizeof copy->path, folder, name);
 }
 
 /* Locks the copy's folder. 1, 0 if it isn't there (any more), or another has a lock that this one
@@ -140,12 +158,12 @@ void view_copy_close(struct view_copy *copy)
 int view_copy_link(const char *folder, const char *link, const struct view_copy *copy,
                    struct error *error)
 {
-    char temporary[4096], path[4096], name[32];
+    char temporary[4096 + 8], path[4096], name[NUMBER_TEXT];
     int fd, result = -1;
 
-    snprintf(name, sizeof name, "%lu", copy->number);
-    snprintf(temporary, sizeof temporary, "%.4000s/%s.new", folder, link);
-    snprintf(path, sizeof path, "%.4000s/%s", folder, link);
+    number_write(copy->number, name);
+    folder_path(path, sizeof path, folder, link);
+    strcat(strcpy(temporary, path), ".new");
     fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(copy->fd) < 0 || fsync(fd) < 0)
         error_errno(error, EX_IOERR, "can't make %s durable", copy->path);
@@ -172,7 +190,7 @@ void view_copy_unlink(const char *folder, const char *link, const struct view_co
 {
     char path[4096];
 
-    snprintf(path, sizeof path, "%.4000s/%s", folder, link);
+    folder_path(path, sizeof path, folder, link);
     if (view_copy_is(folder, link, copy))
         unlink(path);
 }

@@ -7,8 +7,9 @@
 #include "store/view_batch.h"
 #include "store/view_copies.h"
 
+enum { VIEW_PATH = sizeof ((struct view_copy *)NULL)->path, VIEW_FOLDER = VIEW_PATH - 128 };
+
 struct view {
-    char folder[4096];
     struct view_copy copy;
     struct db *db;
     struct view_batch *batch; /* the projector's: what the last one knew, between transactions */
@@ -18,8 +19,8 @@ struct view {
     int rebuild_fd;       /* of who rebuilds; -1 */
     bool untidy;          /* copies are left that nobody needs */
     int64_t tidied_ms;
-    char data[4096]; /* a reader's: the path of the file, and which one it was */
-    struct stat opened;
+    struct stat opened; /* a reader's: which file it was */
+    char folder[];      /* at most VIEW_FOLDER characters, so that paths in it fit into VIEW_PATH */
 };
 
 extern const char *const view_tables[]; /* their names, in the order of VIEW_META and so on */

@@ -4,11 +4,11 @@
  * removed. So its commits are neither durable nor whole: what batches have in memory is withheld from
  * the tables over many of them. Where keys are random a batch touches every page of a table; that
  * way it is a few times, and not once for each million records. */
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/lock.h"
 #include "store/view_parts.h"
 
@@ -16,11 +16,10 @@ enum { TIDY_MS = 1000 };
 
 static bool link_is_there(const char *folder, const char *link)
 {
-    char path[4096];
+    char path[VIEW_PATH];
     struct stat status;
 
-    return (size_t)snprintf(path, sizeof path, "%s/%s", folder, link) < sizeof path &&
-           lstat(path, &status) == 0;
+    return folder_path(path, sizeof path, folder, link) == 0 && lstat(path, &status) == 0;
 }
 
 bool view_is_there(const char *folder)
@@ -42,11 +41,11 @@ int view_claim(const char *folder, struct view **out, struct error *error)
 
 static int begin_rebuild(struct view *copy, struct error *error)
 {
-    char path[4096];
+    char path[VIEW_PATH];
     struct view_copy offered;
     int result;
 
-    snprintf(path, sizeof path, "%.4000s/rebuild", copy->folder);
+    folder_path(path, sizeof path, copy->folder, "rebuild");
     copy->rebuild_fd = lock_for_life(path, ".lock", "calc-project --rebuild", error);
     if (copy->rebuild_fd < 0)
         return -1;

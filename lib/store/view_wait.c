@@ -4,6 +4,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "store/view.h"
 
 static void watch(struct view_waiter *waiter)
@@ -12,7 +13,7 @@ static void watch(struct view_waiter *waiter)
 
     if (waiter->fd < 0)
         waiter->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    snprintf(path, sizeof path, "%s/wake", waiter->folder);
+    folder_path(path, sizeof path, waiter->folder, "wake");
     if (waiter->fd >= 0 && inotify_add_watch(waiter->fd, path, IN_MODIFY) < 0) {
         close(waiter->fd); /* no projector was here yet: only the second will tell */
         waiter->fd = -1;
