@@ -18,6 +18,10 @@ struct kafka_property {
     const char *name, *value;
 };
 
+/* A default of consumers: how soon a fetch that a broker refused is tried again, milliseconds. One of a topic that
+ * was just made, or whose leader moves, may be; librdkafka's 500 would be half of a start. */
+#define KAFKA_FETCH_AGAIN {"fetch.error.backoff.ms", "20"}
+
 enum kafka_client { KAFKA_PRODUCER, KAFKA_CONSUMER };
 
 /* What rd_kafka_seek_partitions() takes for ten seconds: before 2.1 it took microseconds. */

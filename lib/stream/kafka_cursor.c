@@ -28,6 +28,7 @@ int kafka_cursor_open(bool (*give_up)(void), struct kafka_cursor **out, struct e
 {
     static const struct kafka_property defaults[] = {{"check.crcs", "true"},
                                                      {"fetch.wait.max.ms", "10"},
+                                                     KAFKA_FETCH_AGAIN,
                                                      {"queued.min.messages", "10000"},
                                                      {"queued.max.messages.kbytes", "16384"},
                                                      {NULL, NULL}};

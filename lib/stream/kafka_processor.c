@@ -55,6 +55,7 @@ static int open_consumer(struct kafka_processor *processor, const char *instance
                                                      {"session.timeout.ms", "10000"},
                                                      {"heartbeat.interval.ms", "1000"},
                                                      {"fetch.wait.max.ms", "100"}, /* an end is told when it is over */
+                                                     KAFKA_FETCH_AGAIN,
                                                      {"queued.min.messages", "10000000"},
                                                      {"queued.max.messages.kbytes", "65536"},
                                                      {NULL, NULL}};

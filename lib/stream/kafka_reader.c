@@ -403,6 +403,7 @@ static rd_kafka_t *open_client(struct reader *reader, struct error *error)
     const struct kafka_property defaults[] = {
         /* an end is known only when a fetch came back empty, and a seek waits until one did */
         {"fetch.wait.max.ms", reader->follow ? "100" : "10"},
+        KAFKA_FETCH_AGAIN,
         /* when a queue is full, librdkafka 2.0 looks at it again after up to a second: what is in it
          * has to last as long */
         {"queued.min.messages", "10000000"},

@@ -45,6 +45,7 @@ static const struct kafka_property sampling[] = {{"isolation.level", "read_commi
                                                  {"auto.offset.reset", "earliest"},
                                                  {"fetch.message.max.bytes", "16384"},
                                                  {"fetch.wait.max.ms", "1"},
+                                                 KAFKA_FETCH_AGAIN,
                                                  {NULL, NULL}};
 
 int survey_open(struct survey *survey, struct kafka_topics *topics, const char *broker,
