@@ -44,6 +44,7 @@ static void on_rebalance(rd_kafka_t *consumer, rd_kafka_resp_err_t code,
         processor->event = PROCESSOR_ASSIGNED;
     else
         rd_kafka_assign(consumer, NULL); /* out of memory: others take them */
+    rd_kafka_yield(consumer); /* the poll that it was told in would go on waiting for records */
 }
 
 static int open_consumer(struct kafka_processor *processor, const char *instance,
