@@ -539,18 +539,48 @@ traced() {
     awk "$awk_program" trace
 }
 
-@test "what comes later is made durable, too, before its outcome is written" {
-    needs strace
+# handles four commands, each when the outcome of the one before is there; `append` appends them
+follow_four() {
     background traced -e trace=pwrite64,fdatasync calc-handle -f -i commands -o events -r rejections
     for count in {1..4}; do
-        calc-submit -o commands create 7 >/dev/null
+        append
         until_true 20 has_lines events "$count"
     done
     kill "$(pgrep calc-handle -P "$(pgrep strace -P "${started[0]}" || echo "${started[0]}")")"
     status_of 0 wait "${started[0]}"
+}
+
+@test "what comes later is made durable, too, before its outcome is written" {
+    needs strace
+    append() { calc-submit create 7 | flock commands sh -c 'cat >>commands'; }
+    follow_four
     awk '/fdatasync\([0-9]+<[^>]*\/commands>\) *= 0/ { synced = 1 }
         /pwrite64\([0-9]+<[^>]*\/events>/ { writes++; if (!synced) early = 1; synced = 0 }
         END { exit early || writes != 4 }' trace
+}
+
+@test "what its writer has synced isn't synced again" {
+    needs strace
+    append() { calc-submit -o commands create 7 >/dev/null; }
+    follow_four
+    # a file system without extended attributes has no note of it
+    if python3 -c 'import os; os.getxattr("commands", "user.calc.synced")'; then
+        awk '/fdatasync\([0-9]+<[^>]*\/commands>/ { again = 1 }
+            /pwrite64\([0-9]+<[^>]*\/events>/ { writes++ }
+            END { exit again || writes != 4 }' trace
+    fi
+}
+
+@test "what a writer wrote that was killed before its sync is made durable" {
+    needs strace
+    calc-submit -o commands create 7 >/dev/null
+    status_of 137 strace -o killed -e trace=fdatasync -e inject=fdatasync:signal=KILL:when=1 \
+        env ASAN_OPTIONS=detect_leaks=0 "$CALC_BIN/calc-submit" -o commands create 8
+    has_lines commands 2
+    traced -e trace=pwrite64,fdatasync calc-handle -i commands -o events -r rejections
+    awk '/fdatasync\([0-9]+<[^>]*\/commands>\) *= 0/ { synced = 1 }
+        /pwrite64\([0-9]+<[^>]*\/events>/ { writes++; if (!synced) early = 1 }
+        END { exit early || !writes }' trace
 }
 
 @test "outputs are durable when it ends" {

@@ -2,6 +2,7 @@
  * is written under the writers' exclusive lock is not durable yet and may be cut back. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct file {
     char *path;       /* NULL: stdin */
     uint64_t visible; /* where whole lines ended when the lock was last held */
     uint64_t durable; /* the same when they were last synced: what was before is never written again */
+    uint64_t size;    /* what the lock showed; 0 before */
     ino_t inode;
     dev_t device;
     int directory_watch;
@@ -55,7 +57,7 @@ static int watch(struct reader *reader, struct error *error)
         target = stdin_path;
     }
     if (inotify_add_watch(reader->notify_fd, target,
-                          IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF) < 0)
+                          IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF) < 0)
         return error_errno(error, EX_IOERR, "can't follow %s", reader->name);
     return 0;
 }
@@ -81,8 +83,9 @@ static int come(struct reader *reader, struct error *error)
 static void drain(int notify_fd)
 {
     char events[4096] __attribute__((aligned(8)));
+    const ssize_t full = sizeof events - sizeof(struct inotify_event) - NAME_MAX; /* there may be more */
 
-    while (read(notify_fd, events, sizeof events) > 0)
+    while (read(notify_fd, events, sizeof events) >= full)
         ;
 }
 
@@ -101,17 +104,43 @@ static int is_named(const struct reader *reader, struct error *error)
                : error_errno(error, EX_IOERR, "can't look for %s", file->path);
 }
 
+/* Whether all was read that the lock showed, and nothing has come since. A tail without a newline may have been
+ * replaced by a record of the same length. */
+static bool is_unchanged(const struct reader *reader)
+{
+    const struct file *file = reader->file;
+    struct stat status;
+
+    return file->size && file->size == file->visible && !reader->torn &&
+           fstat(reader->fd, &status) == 0 && (uint64_t)status.st_size == file->size;
+}
+
+/* The name still means this file, or it is an error. */
+static int check_name(const struct reader *reader, struct error *error)
+{
+    int result = is_named(reader, error);
+
+    if (result == 0)
+        return error_set(error, EX_DATAERR, "%s was replaced or removed while it was read",
+                         reader->name);
+    return result < 0 ? -1 : 0;
+}
+
 /* Looks, under the lock, how far the log goes: to behind its last newline. What follows is a torn
  * tail, which a writer may cut off and write something else in its place. */
 static int look(struct reader *reader, struct error *error)
 {
     struct file *file = reader->file;
     uint64_t size, end;
+    bool synced;
     int result;
 
+    if (is_unchanged(reader))
+        return check_name(reader, error) < 0 ? -1 : reader->follow ? READ_PAUSE : READ_END;
     if (lock_take(reader->fd, LOCK_SHARED, error) < 0)
         return errno == EINTR ? READ_INTERRUPTED : -1;
     result = log_extent(reader->fd, file->visible, &size, &end);
+    synced = result == 0 && end > file->visible && log_is_synced(reader->fd);
     lock_drop(reader->fd);
     if (result < 0)
         return error_errno(error, EX_IOERR, "can't read %s", reader->name);
@@ -120,16 +149,15 @@ static int look(struct reader *reader, struct error *error)
                          "%s ends at %llu, before the position %llu that was reached",
                          reader->name, (unsigned long long)end,
                          (unsigned long long)reader->lines.offset);
-    result = is_named(reader, error);
-    if (result < 0)
+    if (check_name(reader, error) < 0)
         return -1;
-    if (result == 0)
-        return error_set(error, EX_DATAERR, "%s was replaced or removed while it was read",
-                         reader->name);
     reader->torn = size - end;
+    file->size = size;
     if (end <= file->visible)
         return reader->follow ? READ_PAUSE : READ_END;
     file->visible = end;
+    if (synced)
+        file->durable = end;
     return READ_RECORD;
 }
 

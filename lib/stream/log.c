@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/digits.h"
 #include "base/folder.h"
 #include "base/lock.h"
 
@@ -39,6 +41,54 @@ int log_extent(int fd, uint64_t known, uint64_t *size, uint64_t *end)
     }
     return 0;
 }
+
+/* --- the note of what is durable --- */
+
+static const char note_name[] = "user.calc.synced";
+
+enum { NOTE_TEXT = 4 * 20 + 3 };
+
+/* Of the file as it is: its inode, its size, and when it was written last. A copy has another inode, and what
+ * is written later changes the size or the time, whoever writes it. */
+static size_t make_note(const struct stat *status, char text[NOTE_TEXT])
+{
+    char *at = digits_put(text, status->st_ino);
+
+    *at++ = ' ';
+    at = digits_put(at, (uint64_t)status->st_size);
+    *at++ = ' ';
+    at = digits_put(at, (uint64_t)status->st_mtim.tv_sec);
+    *at++ = ' ';
+    at = digits_put(at, (uint64_t)status->st_mtim.tv_nsec);
+    return (size_t)(at - text);
+}
+
+bool log_is_synced(int fd)
+{
+    char found[NOTE_TEXT], wanted[NOTE_TEXT];
+    ssize_t len = fgetxattr(fd, note_name, found, sizeof found);
+    struct stat status;
+
+    return len > 0 && fstat(fd, &status) == 0 && (size_t)len == make_note(&status, wanted) &&
+           memcmp(found, wanted, (size_t)len) == 0;
+}
+
+/* With the lock held. The note is of before the sync, so that it isn't true of what somebody adds without a lock
+ * meanwhile. Where it can't be made, readers sync for themselves. */
+static int sync_and_note(int fd)
+{
+    char note[NOTE_TEXT];
+    struct stat status;
+    bool known = fstat(fd, &status) == 0;
+
+    if (fdatasync(fd) < 0)
+        return -1;
+    if (known)
+        fsetxattr(fd, note_name, note, make_note(&status, note), 0);
+    return 0;
+}
+
+/* --- appending --- */
 
 int log_open(struct log *log, const char *path, struct error *error)
 {
@@ -110,7 +160,7 @@ static int append(struct log *log, const char *data, size_t len, uint64_t *offse
     *cut = size - *offset;
     if (*cut && ftruncate(log->fd, (off_t)*offset) < 0)
         return error_errno(error, EX_IOERR, "can't cut the torn tail off %s", log->name);
-    if (write_all(log->fd, data, len, *offset, &written) == 0 && fdatasync(log->fd) == 0)
+    if (write_all(log->fd, data, len, *offset, &written) == 0 && sync_and_note(log->fd) == 0)
         return 0;
     error_errno(error, EX_IOERR, "can't append to %s", log->name);
     log->poisoned = cut_back(log->fd, *offset, *offset + written) < 0;

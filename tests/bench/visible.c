@@ -1,8 +1,8 @@
 /* visible COUNT FILE | kafka:TOPIC VIEW | lmdb:FOLDER: writes so many commands to a log, each when
  * the one before is visible, in the view that a projector keeps or in the LMDB file of hop.c, and
  * prints the median and the 99th percentile of what each took from before it was written, in
- * milliseconds. Every command creates a value. A file is written as its other writers do it: locked
- * and synced. KAFKA_BROKER says where the topic is. */
+ * milliseconds. Every command creates a value. A file is written as calc-submit does it; for the
+ * copy no more than locked and synced. KAFKA_BROKER says where the topic is. */
 #include <errno.h>
 #include <fcntl.h>
 #include <librdkafka/rdkafka.h>
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "store/view.h"
+#include "stream/log.h"
 
 enum { WARM_UP = 20, DEADLINE_S = 30, LINE = 256 };
 
@@ -43,20 +44,22 @@ static _Noreturn void fail(const char *what, const char *why)
 
 /* --- the log --- */
 
-static int log_fd = -1;
+static struct log log_file;
+static int plain_fd = -1;
 static rd_kafka_t *producer;
 static const char *topic;
 
-static void open_log(const char *log)
+static void open_log(const char *log, bool plain)
 {
     rd_kafka_conf_t *conf;
     const char *broker = getenv("KAFKA_BROKER");
+    struct error error;
     char why[512];
 
     if (strncmp(log, "kafka:", 6) != 0) {
-        log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-        if (log_fd < 0)
-            fail(log, strerror(errno));
+        plain_fd = plain ? open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : -1;
+        if (plain ? plain_fd < 0 : log_open(&log_file, log, &error) < 0)
+            fail(log, plain ? strerror(errno) : error.text);
         return;
     }
     topic = log + 6;
@@ -74,6 +77,9 @@ static void open_log(const char *log)
 
 static void write_command(const struct sent *command)
 {
+    struct error error;
+    uint64_t offset, cut;
+
     if (topic) {
         if (rd_kafka_producev(
                 producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(command->value_text, ID_TEXT),
@@ -83,10 +89,15 @@ static void write_command(const struct sent *command)
             fail(topic, "can't produce");
         return;
     }
-    if (flock(log_fd, LOCK_EX) < 0 ||
-        write(log_fd, command->line, (size_t)command->len) != command->len ||
-        fdatasync(log_fd) < 0 || flock(log_fd, LOCK_UN) < 0)
-        fail("write", strerror(errno));
+    if (plain_fd >= 0) {
+        if (flock(plain_fd, LOCK_EX) < 0 ||
+            write(plain_fd, command->line, (size_t)command->len) != command->len ||
+            fdatasync(plain_fd) < 0 || flock(plain_fd, LOCK_UN) < 0)
+            fail("write", strerror(errno));
+        return;
+    }
+    if (log_append(&log_file, command->line, (size_t)command->len, &offset, &cut, &error) < 0)
+        fail("append", error.text);
 }
 
 /* --- where it becomes visible --- */
@@ -220,7 +231,7 @@ int main(int argc, char **argv)
         return 64;
     }
     taken = calloc((size_t)count, sizeof *taken);
-    open_log(argv[2]);
+    open_log(argv[2], strncmp(argv[3], "lmdb:", 5) == 0);
     open_view(argv[3]);
     for (int i = -WARM_UP; i < count; i++) {
         double ms = one();

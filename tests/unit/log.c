@@ -9,6 +9,7 @@
 #include <sys/time.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "random.h"
@@ -17,21 +18,27 @@
 
 /* These stand before the C library's, so that a disk can fail on demand. */
 static int fail_sync, fail_truncate; /* so many calls, from the next one on */
-static const char *intruder;         /* what somebody else appends when a sync fails */
+static const char *intruder;         /* what somebody else appends during a sync */
+
+static void intrude(void)
+{
+    int other = open("log", O_WRONLY | O_APPEND);
+
+    if (write(other, intruder, strlen(intruder)) < 0)
+        abort();
+    close(other);
+}
 
 int fdatasync(int fd)
 {
-    if (!fail_sync)
-        return (int)syscall(SYS_fdatasync, fd);
-    fail_sync--;
-    if (intruder) {
-        int other = open("log", O_WRONLY | O_APPEND);
-        if (write(other, intruder, strlen(intruder)) < 0)
-            abort();
-        close(other);
-    }
+    int result = fail_sync ? -1 : (int)syscall(SYS_fdatasync, fd);
+
+    if (intruder)
+        intrude();
+    if (fail_sync)
+        fail_sync--;
     errno = EIO;
-    return -1;
+    return result;
 }
 
 int ftruncate(int fd, off_t length)
@@ -276,6 +283,69 @@ static void test_sync(void)
     log_close(&log);
 }
 
+static struct timespec modified(const char *path)
+{
+    struct stat status;
+
+    stat(path, &status);
+    return status.st_mtim;
+}
+
+static bool is_synced(const char *path)
+{
+    int fd = open(path, O_RDONLY);
+    bool result = log_is_synced(fd);
+
+    close(fd);
+    return result;
+}
+
+/* Whether file systems have such notes here: tmpfs didn't before Linux 6.6. */
+static bool has_notes(const struct log *log)
+{
+    return fsetxattr(log->fd, "user.calc.test", "1", 1, 0) == 0;
+}
+
+static void test_note(void)
+{
+    struct error error;
+    struct log log;
+    char note[100];
+    ssize_t len;
+    bool notes;
+    int other;
+
+    write_log("log", "one\n");
+    ok(!is_synced("log"), "what somebody wrote isn't known to be durable");
+    log_open(&log, "log", &error);
+    notes = has_notes(&log);
+    append(&log, "two\n");
+    ok(is_synced("log") == notes, "what a writer has synced is, with all that was before");
+    len = fgetxattr(log.fd, "user.calc.synced", note, sizeof note);
+    write_log("copy", read_log("log"));
+    other = open("copy", O_RDWR);
+    if (len > 0)
+        fsetxattr(other, "user.calc.synced", note, (size_t)len, 0);
+    futimens(other, (struct timespec[]){{.tv_nsec = UTIME_OMIT}, modified("log")});
+    ok(!log_is_synced(other), "a copy isn't, though it has the note, the size and the time of the first");
+    close(other);
+    intruder = "three\n";
+    intrude();
+    intruder = NULL;
+    ok(!is_synced("log"), "what somebody adds isn't");
+    intruder = "five\n";
+    append(&log, "four\n");
+    intruder = NULL;
+    ok(!is_synced("log"), "nor what is added during a writer's sync");
+    append(&log, "six\n");
+    fail_sync = 1;
+    append(&log, "seven\n");
+    ok(!is_synced("log"), "nor what is there after a sync that failed");
+    append(&log, "eight\n");
+    ok(is_synced("log") == notes, "but what the next one has synced");
+    log_close(&log);
+}
+
 static void poison(struct log *log, int syncs, int truncates, const char *wanted,
                    const char *sentence)
 {
@@ -399,6 +469,7 @@ int main(void)
     test_extent();
     test_full();
     test_sync();
+    test_note();
     test_poison();
     test_replaced();
     test_give_up();
