@@ -44,7 +44,10 @@ static void on_rebalance(rd_kafka_t *consumer, rd_kafka_resp_err_t code,
         processor->event = PROCESSOR_ASSIGNED;
     else
         rd_kafka_assign(consumer, NULL); /* out of memory: others take them */
-    rd_kafka_yield(consumer); /* the poll that it was told in would go on waiting for records */
+    /* The poll that it was told in would go on waiting for records. One for a batch would lose the record that
+     * comes next, and doesn't wait. */
+    if (processor->waits)
+        rd_kafka_yield(consumer);
 }
 
 static int open_consumer(struct kafka_processor *processor, const char *instance,
@@ -219,7 +222,9 @@ int kafka_processor_poll(struct kafka_processor *processor, int timeout_ms, stru
     drop_messages(processor);
     rd_kafka_poll(processor->producer, 0);
     if (processor->event == PROCESSOR_NOTHING) {
+        processor->waits = true;
         processor->messages[0] = rd_kafka_consumer_poll(processor->consumer, timeout_ms);
+        processor->waits = false;
         processor->count = processor->messages[0] != NULL;
     }
     if (processor->count) {

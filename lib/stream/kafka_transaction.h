@@ -45,6 +45,7 @@ struct kafka_processor {
     size_t count;
     struct rd_kafka_topic_partition_list_s *offsets; /* that the transaction commits */
     bool broken; /* it can only be aborted */
+    bool waits; /* for a first record */
     bool closing;
 };
 
