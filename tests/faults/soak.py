@@ -225,6 +225,9 @@ class Rebuilder(Worker):
                                          "--view", "view"))
 
     def work(self):
+        while not (os.path.exists("events") and os.path.exists("rejections")):  # the handler has yet to make them
+            if self.round.ending.wait(0.005):
+                return
         self.part.start()
         fate, moment = self.rng.random(), time.monotonic() + self.rng.random() * 0.5
         while self.part.process.poll() is None and not self.round.ending.is_set():
