@@ -563,12 +563,31 @@ follow_four() {
     needs strace
     append() { calc-submit -o commands create 7 >/dev/null; }
     follow_four
-    # a file system without extended attributes has no note of it
-    if python3 -c 'import os; os.getxattr("commands", "user.calc.synced")'; then
+    # nothing can be noted on a file system without extended attributes
+    : >noted
+    if python3 -c 'import os; os.setxattr("noted", "user.test", b"1")' 2>&3; then
         awk '/fdatasync\([0-9]+<[^>]*\/commands>/ { again = 1 }
             /pwrite64\([0-9]+<[^>]*\/events>/ { writes++ }
             END { exit again || writes != 4 }' trace
     fi
+}
+
+@test "what never came to the disk is told, though a later writer has synced" {
+    needs strace
+    calc-submit -o commands create 7 >/dev/null
+    : >noted
+    if ! python3 -c 'import os; os.setxattr("noted", "user.test", b"1")' 2>&3; then
+        return 0
+    fi
+    status_of 74 traced -e trace=sync_file_range -e inject=sync_file_range:error=EIO \
+        calc-handle -i commands -o events -r rejections
+    [ ! -s events ]
+    # and where a kernel can't tell so, it is synced
+    traced -e trace=sync_file_range,pwrite64,fdatasync -e inject=sync_file_range:error=ENOSYS \
+        calc-handle -i commands -o events -r rejections
+    awk '/fdatasync\([0-9]+<[^>]*\/commands>\) *= 0/ { synced = 1 }
+        /pwrite64\([0-9]+<[^>]*\/events>/ { writes++; if (!synced) early = 1 }
+        END { exit early || !writes }' trace
 }
 
 @test "what a writer wrote that was killed before its sync is made durable" {

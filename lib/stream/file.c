@@ -10,18 +10,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "stream/log.h"
 #include "stream/reader.h"
+
+enum { UNLOCKED_MS = 900 };
 
 struct file {
     char *path;       /* NULL: stdin */
     uint64_t visible; /* where whole lines ended when the lock was last held */
     uint64_t durable; /* the same when they were last synced: what was before is never written again */
-    uint64_t size;    /* what the lock showed; 0 before */
+    uint64_t size;    /* what the lock showed, */
+    int64_t looked_ms; /* and when; 0: never */
     ino_t inode;
     dev_t device;
     int directory_watch;
+    bool noted;   /* `durable` is what a writer has noted, and not what we have synced */
     bool bounded; /* what comes behind `visible` isn't read */
 };
 
@@ -105,14 +110,14 @@ static int is_named(const struct reader *reader, struct error *error)
 }
 
 /* Whether all was read that the lock showed, and nothing has come since. A tail without a newline may have been
- * replaced by a record of the same length. */
+ * replaced by a record of the same length; and a network's file system may tell an old size to who hasn't locked. */
 static bool is_unchanged(const struct reader *reader)
 {
     const struct file *file = reader->file;
     struct stat status;
 
-    return file->size && file->size == file->visible && !reader->torn &&
-           fstat(reader->fd, &status) == 0 && (uint64_t)status.st_size == file->size;
+    return file->looked_ms && clock_ms() - file->looked_ms < UNLOCKED_MS && file->size == file->visible &&
+           !reader->torn && fstat(reader->fd, &status) == 0 && (uint64_t)status.st_size == file->size;
 }
 
 /* The name still means this file, or it is an error. */
@@ -153,9 +158,11 @@ static int look(struct reader *reader, struct error *error)
         return -1;
     reader->torn = size - end;
     file->size = size;
+    file->looked_ms = clock_ms();
     if (end <= file->visible)
         return reader->follow ? READ_PAUSE : READ_END;
     file->visible = end;
+    file->noted = synced;
     if (synced)
         file->durable = end;
     return READ_RECORD;
@@ -211,14 +218,26 @@ static int file_bound(struct reader *reader, uint64_t *end, struct error *error)
     return 0;
 }
 
+/* What is left to do where a writer has noted that all is durable: to hear whether something that was written since
+ * we have the file open never came to the disk. That is told once to each who has it open then (fsync(2)), and the
+ * writer may have come later. Waiting for what is on its way to the disk tells it, and nothing is. */
+static int hear_of_errors(int fd)
+{
+    if (sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE) == 0)
+        return 0;
+    return errno == EIO || errno == ENOSPC || errno == EDQUOT ? -1 : fdatasync(fd);
+}
+
 /* A log that was long when it was opened is read in many batches, and needs one sync. */
 static int file_sync(struct reader *reader, struct error *error)
 {
     struct file *file = reader->file;
+    bool noted = file->noted;
 
-    if (reader->fd < 0 || (file->durable && file->visible <= file->durable))
+    if (reader->fd < 0 || (file->durable && file->visible <= file->durable && !noted))
         return 0;
-    if (fdatasync(reader->fd) < 0)
+    file->noted = false;
+    if ((noted ? hear_of_errors(reader->fd) : fdatasync(reader->fd)) < 0)
         return error_errno(error, EX_IOERR, "can't sync %s", reader->name);
     file->durable = file->visible;
     return 0;

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "base/digits.h"
 #include "base/folder.h"
 #include "base/lock.h"
 
@@ -46,45 +46,58 @@ int log_extent(int fd, uint64_t known, uint64_t *size, uint64_t *end)
 
 static const char note_name[] = "user.calc.synced";
 
-enum { NOTE_TEXT = 4 * 20 + 3 };
+enum { NOTE_NS = 10000000 };
 
-/* Of the file as it is: its inode, its size, and when it was written last. A copy has another inode, and what
- * is written later changes the size or the time, whoever writes it. */
-static size_t make_note(const struct stat *status, char text[NOTE_TEXT])
+/* Of which file as it was when, in nanoseconds since 1970. What is written later, by whomever, changes its size or
+ * the time at which it was written. A copy, in whichever place, may have all of these, the attribute with them;
+ * but its status changed (st_ctime) when it was made, which nobody can set, while here that is when the attribute
+ * was. */
+struct note {
+    uint64_t inode, size, written, noted;
+};
+
+static uint64_t nanoseconds(struct timespec time)
 {
-    char *at = digits_put(text, status->st_ino);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
 
-    *at++ = ' ';
-    at = digits_put(at, (uint64_t)status->st_size);
-    *at++ = ' ';
-    at = digits_put(at, (uint64_t)status->st_mtim.tv_sec);
-    *at++ = ' ';
-    at = digits_put(at, (uint64_t)status->st_mtim.tv_nsec);
-    return (size_t)(at - text);
+static struct note note_of(const struct stat *status)
+{
+    return (struct note){.inode = status->st_ino,
+                         .size = (uint64_t)status->st_size,
+                         .written = nanoseconds(status->st_mtim)};
 }
 
 bool log_is_synced(int fd)
 {
-    char found[NOTE_TEXT], wanted[NOTE_TEXT];
-    ssize_t len = fgetxattr(fd, note_name, found, sizeof found);
+    struct note found, wanted;
     struct stat status;
+    uint64_t changed;
 
-    return len > 0 && fstat(fd, &status) == 0 && (size_t)len == make_note(&status, wanted) &&
-           memcmp(found, wanted, (size_t)len) == 0;
+    if (fgetxattr(fd, note_name, &found, sizeof found) != sizeof found || fstat(fd, &status) < 0)
+        return false;
+    wanted = note_of(&status);
+    changed = nanoseconds(status.st_ctim);
+    return found.inode == wanted.inode && found.size == wanted.size && found.written == wanted.written &&
+           changed < found.noted + NOTE_NS && found.noted < changed + NOTE_NS;
 }
 
 /* With the lock held. The note is of before the sync, so that it isn't true of what somebody adds without a lock
- * meanwhile. Where it can't be made, readers sync for themselves. */
+ * meanwhile. Where it can't be made, or later than that, readers sync for themselves. */
 static int sync_and_note(int fd)
 {
-    char note[NOTE_TEXT];
+    struct timespec now;
     struct stat status;
     bool known = fstat(fd, &status) == 0;
+    struct note note;
 
     if (fdatasync(fd) < 0)
         return -1;
-    if (known)
-        fsetxattr(fd, note_name, note, make_note(&status, note), 0);
+    if (!known || clock_gettime(CLOCK_REALTIME, &now) < 0)
+        return 0;
+    note = note_of(&status);
+    note.noted = nanoseconds(now);
+    fsetxattr(fd, note_name, &note, sizeof note, 0);
     return 0;
 }
 

@@ -17,8 +17,8 @@
 int log_extent(int fd, uint64_t known, uint64_t *size, uint64_t *end);
 
 /* Call it with the file locked: whether a writer has noted that all of it is durable. False if nobody can tell:
- * the last writer was killed before it had synced, or knows nothing of notes, or the file system has no extended
- * attributes. The note is the attribute user.calc.synced (xattr(7)); calc-formats(5). */
+ * the last writer was killed before it had synced, or knows nothing of notes, or the file is a copy, or the file
+ * system has no extended attributes. The note is the attribute user.calc.synced (xattr(7)); calc-formats(5). */
 bool log_is_synced(int fd);
 
 struct log {
