@@ -12,14 +12,6 @@ setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
 }
 
-teardown() {
-    end_groups
-    end_started
-    if [ -z "${BATS_TEST_COMPLETED-}" ] && [ -s log ]; then
-        tail -n 20 log
-    fi
-}
-
 # told N FILE: so many events are in it.
 told() {
     [ "$(grep -c '"event"' "$2")" -ge "$1" ]

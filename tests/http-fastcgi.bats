@@ -14,31 +14,16 @@ setup() {
     id=0198c0de-0000-7000-8000-000000000001
 }
 
-teardown() {
-    end_groups
-    end_started
-    if [ -z "${BATS_TEST_COMPLETED-}" ] && [ -s log ]; then
-        tail -n 20 log
-    fi
-}
-
-# ask SOCKET METHOD PATH [BODY] [NAME=VALUE...]: the answer goes to ./answer.
-ask() {
-    local body=${4-}
-    printf %s "$body" | env -i PATH="$PATH" REQUEST_METHOD="$2" REQUEST_URI="$3" SCRIPT_NAME= \
-        CONTENT_LENGTH="${#body}" "${@:5}" cgi-fcgi -bind -connect "$1" >answer
-}
-
 gone() {
     ! kill -0 "$1" 2>/dev/null
 }
 
 answers() {
-    ask "$1" GET /nothing 2>/dev/null && grep -q '^Status: 404' answer
+    ask_socket "$1" GET /nothing 2>/dev/null && grep -q '^Status: 404' answer
 }
 
 creates() {
-    ask "$1" POST /values '{"value":1}'
+    ask_socket "$1" POST /values '{"value":1}'
     grep -q '^Status: 202' answer
     [ "$(wc -l <commands)" -eq "${2-1}" ]
 }
@@ -146,39 +131,39 @@ creates() {
 
 @test "each request has its own mount and its own user" {
     start_listener socket
-    ask socket POST /a/values '{"value":1}' SCRIPT_NAME=/a REMOTE_USER=ann
+    ask_socket socket POST /a/values '{"value":1}' SCRIPT_NAME=/a REMOTE_USER=ann
     grep -q '^Location: /a/values/' answer
-    ask socket POST /b/values '{"value":1}' CALC_BASE=/b REMOTE_USER=
+    ask_socket socket POST /b/values '{"value":1}' CALC_BASE=/b REMOTE_USER=
     grep -q '^Location: /b/values/' answer
-    ask socket POST /values '{"value":1}' REMOTE_USER=bob
+    ask_socket socket POST /values '{"value":1}' REMOTE_USER=bob
     grep -q '^Location: /values/' answer
     [ "$(jq -c .actor commands | paste -sd' ')" = '"ann" null "bob"' ]
 }
 
 @test "the view may come later than the first request" {
     start_listener socket
-    ask socket GET "/values/$id"
+    ask_socket socket GET "/values/$id"
     grep -q '^Status: 503' answer
     : >events
     : >rejections
     calc-project -i events -r rejections --view view
-    ask socket GET "/values/$id"
+    ask_socket socket GET "/values/$id"
     grep -q '^Status: 404' answer
 }
 
 @test "a view that was made anew is read anew" {
     start_listener socket
-    ask socket POST /values '{"value":1}'
+    ask_socket socket POST /values '{"value":1}'
     value=$(jq -r .data.value_id commands)
     calc-handle -i commands -o events -r rejections
     calc-project -i events -r rejections --view view
-    ask socket GET "/values/$value"
+    ask_socket socket GET "/values/$value"
     grep -q '^Status: 200' answer
     rm -r view
-    ask socket GET "/values/$value"
+    ask_socket socket GET "/values/$value"
     grep -q '^Status: 503' answer
     calc-project -i events -r rejections --view view
-    ask socket GET "/values/$value"
+    ask_socket socket GET "/values/$value"
     grep -q '^Status: 200' answer
 }
 
@@ -209,7 +194,7 @@ PYTHON
     creates socket
     exec 8<commands
     hold_lock 8
-    ask socket POST /values '{"value":2}' 3>&- 8<&- &
+    ask_socket socket POST /values '{"value":2}' 3>&- 8<&- &
     asker=$!
     until_true 10 grep -qE -- "-> FLOCK .*:$(stat -c %i commands) " /proc/locks
     kill -TERM "$listener"
@@ -241,7 +226,7 @@ calculate() {
     calculate
     start_listener socket
     for i in {1..40}; do
-        ask socket POST /values '{"value":'"$i"'}' HTTP_PREFER=wait=20
+        ask_socket socket POST /values '{"value":'"$i"'}' HTTP_PREFER=wait=20
         grep -q '^Status: 201' answer
         grep -q "^Preference-Applied: wait=20" answer
     done
@@ -304,9 +289,9 @@ PYTHON
 @test "SIGTERM answers at once those who wait: 202, and 503 for who wants to see" {
     : >commands
     start_listener socket
-    ask socket PUT "/values/$id" "$update" HTTP_PREFER=wait=30 3>&- &
+    ask_socket socket PUT "/values/$id" "$update" HTTP_PREFER=wait=30 3>&- &
     first=$!
-    ask2() { cd other && ask ../socket GET "/values/$id?seen=$id" '' HTTP_PREFER=wait=30; }
+    ask2() { cd other && ask_socket ../socket GET "/values/$id?seen=$id" '' HTTP_PREFER=wait=30; }
     mkdir other
     ask2 3>&- &
     second=$!
@@ -396,7 +381,7 @@ PYTHON
     creates socket
     exec 8<commands
     hold_lock 8
-    ask socket POST /values '{"value":2}' 8<&-
+    ask_socket socket POST /values '{"value":2}' 8<&-
     grep -q '^Status: 503' answer
     flock -u 8
     exec 8<&-
@@ -408,7 +393,7 @@ PYTHON
     calculate
     start_listener socket
     for i in 1 2 3; do
-        ask socket POST /values '{"value":1}' HTTP_PREFER=wait=20
+        ask_socket socket POST /values '{"value":1}' HTTP_PREFER=wait=20
     done
     python3 - socket "$here" <<'PYTHON'
 import socket, struct, sys
@@ -425,6 +410,6 @@ for round in range(1000):
         connection.recv(100)
     connection.close()
 PYTHON
-    ask socket GET /healthz
+    ask_socket socket GET /healthz
     grep -q '^Status: 200' answer
 }

@@ -5,14 +5,6 @@
 load helper
 load http/servers
 
-teardown() {
-    end_groups
-    end_started
-    if [ -z "${BATS_TEST_COMPLETED-}" ] && [ -s log ]; then
-        tail -n 20 log
-    fi
-}
-
 @test "the document has every status that the table of requests has, and no other" {
     needs python3
     "$here/openapi.py" "$conf/openapi.json" "$here/requests.jsonl"

@@ -12,14 +12,6 @@ setup() {
     start nginx-fastcgi
 }
 
-teardown() {
-    end_groups
-    end_started
-    if [ -z "${BATS_TEST_COMPLETED-}" ] && [ -s log ]; then
-        tail -n 20 log
-    fi
-}
-
 @test "a storm of retries applies each command once, and answers all of them the same" {
     "$here/storm.py" retry "$url" "${STORM:-600}"
     [ "$(wc -l <events)" -eq "${STORM:-600}" ]

@@ -5,14 +5,6 @@
 load helper
 load http/servers
 
-teardown() {
-    end_groups
-    end_started
-    if [ -z "${BATS_TEST_COMPLETED-}" ] && [ -s log ]; then
-        tail -n 20 log
-    fi
-}
-
 walk_behind() {
     start "$1"
     walk

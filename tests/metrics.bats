@@ -14,19 +14,9 @@ setup() {
     none=0198c0de-0000-7000-8000-00000000000f
 }
 
-teardown() {
-    end_groups
-    end_started
-    if [ -z "${BATS_TEST_COMPLETED-}" ] && [ -s log ]; then
-        tail -n 20 log
-    fi
-}
-
-# ask METHOD PATH [BODY] [NAME=VALUE...]: of the process that stays; the answer goes to ./answer.
+# ask METHOD PATH [BODY] [NAME=VALUE...]: of the process that stays.
 ask() {
-    local body=${3-}
-    printf %s "$body" | env -i PATH="$PATH" REQUEST_METHOD="$1" REQUEST_URI="$2" SCRIPT_NAME= \
-        CONTENT_LENGTH="${#body}" "${@:4}" cgi-fcgi -bind -connect socket >answer
+    ask_socket socket "$@"
 }
 
 # answers STATUS METHOD PATH [BODY]

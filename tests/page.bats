@@ -8,11 +8,7 @@ teardown() {
     if [ -e servers ]; then # those that a scenario started
         mapfile -t -O "${#groups[@]}" groups <servers
     fi
-    end_groups
-    end_started
-    if [ -z "${BATS_TEST_COMPLETED-}" ] && [ -s log ]; then
-        tail -n 20 log
-    fi
+    end_servers
 }
 
 # scenario NAME: see page/scenarios.mjs.

@@ -13,14 +13,6 @@ setup() {
     export LOG_LEVEL=info
 }
 
-teardown() {
-    end_groups
-    end_started
-    if [ -z "${BATS_TEST_COMPLETED-}" ] && [ -s log ]; then
-        tail -n 20 log
-    fi
-}
-
 # with_users NAME: the example configuration of a web server, with the lines for users; ann, bob and eve have
 # passwords.
 with_users() {

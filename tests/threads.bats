@@ -6,11 +6,6 @@
 load helper
 load http/servers
 
-teardown() {
-    end_groups
-    end_started
-}
-
 # watch_threads TOOL: builds it. The libraries are as Debian has them: what passes between threads inside of
 # them isn't seen, and none is complained of.
 watch_threads() {

@@ -25,6 +25,19 @@ end_groups() {
     groups=()
 }
 
+# Ends what a test started, and shows the log of one that failed.
+end_servers() {
+    end_groups
+    end_started
+    if [ -z "${BATS_TEST_COMPLETED-}" ] && [ -s log ]; then
+        tail -n 20 log
+    fi
+}
+
+teardown() {
+    end_servers
+}
+
 # A dead process that nobody waits for doesn't count.
 group_ended() {
     ! pgrep -g "$1" -r D,R,S,T >/dev/null
@@ -224,4 +237,11 @@ request_table() {
 only_accepted_are_in_log() {
     diff <(LC_ALL=C sort accepted) <(ids_in_log)
     [ "$(grep -c '"actor"' commands)" -eq 0 ]
+}
+
+# ask_socket SOCKET METHOD PATH [BODY] [NAME=VALUE...]: by FastCGI, without a web server; the answer goes to ./answer.
+ask_socket() {
+    local body=${4-}
+    printf %s "$body" | env -i PATH="$PATH" REQUEST_METHOD="$2" REQUEST_URI="$3" SCRIPT_NAME= \
+        CONTENT_LENGTH="${#body}" "${@:5}" cgi-fcgi -bind -connect "$1" >answer
 }
