@@ -85,13 +85,18 @@ static int come(struct reader *reader, struct error *error)
     return watch(reader, error) < 0 ? -1 : READ_RECORD;
 }
 
-static void drain(int notify_fd)
+/* Takes what inotify tells. Whether that is anything. */
+static bool drain(int notify_fd)
 {
     char events[4096] __attribute__((aligned(8)));
     const ssize_t full = sizeof events - sizeof(struct inotify_event) - NAME_MAX; /* there may be more */
 
-    while (read(notify_fd, events, sizeof events) >= full)
-        ;
+    ssize_t got = read(notify_fd, events, sizeof events);
+    bool any = got > 0;
+
+    while (got >= full)
+        got = read(notify_fd, events, sizeof events);
+    return any;
 }
 
 /* Whether the name still means the file that is read: 1, 0, -1. */
@@ -132,15 +137,16 @@ static int check_name(const struct reader *reader, struct error *error)
 }
 
 /* Looks, under the lock, how far the log goes: to behind its last newline. What follows is a torn
- * tail, which a writer may cut off and write something else in its place. */
-static int look(struct reader *reader, struct error *error)
+ * tail, which a writer may cut off and write something else in its place. Unless we were told of something, there
+ * may be nothing to look for. */
+static int look(struct reader *reader, bool told, struct error *error)
 {
     struct file *file = reader->file;
     uint64_t size, end;
     bool synced;
     int result;
 
-    if (is_unchanged(reader))
+    if (!told && is_unchanged(reader))
         return check_name(reader, error) < 0 ? -1 : reader->follow ? READ_PAUSE : READ_END;
     if (lock_take(reader->fd, LOCK_SHARED, error) < 0)
         return errno == EINTR ? READ_INTERRUPTED : -1;
@@ -180,12 +186,11 @@ static int file_fill(struct reader *reader, struct error *error)
     if (at >= file->visible && file->bounded)
         return READ_END;
     if (at >= file->visible) {
-        if (reader->follow)
-            drain(reader->notify_fd);
+        bool told = reader->follow && drain(reader->notify_fd);
         if (reader->fd < 0 && (result = come(reader, error)) != READ_RECORD)
             return result;
         file->visible = at;
-        result = look(reader, error);
+        result = look(reader, told, error);
         if (result != READ_RECORD)
             return result;
     }
@@ -209,7 +214,7 @@ static int file_bound(struct reader *reader, uint64_t *end, struct error *error)
     int result;
 
     do
-        result = look(reader, error);
+        result = look(reader, true, error);
     while (result == READ_INTERRUPTED);
     if (result < 0)
         return -1;

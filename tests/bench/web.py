@@ -10,7 +10,7 @@ import urllib.request
 from rows import ROOT, compare, compile_c, in_rate, measure, shell
 
 CONNECTIONS = 64
-GETS, TURNS = 8000, 9  # short ones: with four processes on two cores a run differs from the next by a quarter
+GETS, TURNS = 8000, 21  # short ones: with four processes on two cores a run differs from the next by a quarter
 POSTS, POST_TURNS = 10000, 5
 CALC = "calc-cgi"
 
