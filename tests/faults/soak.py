@@ -319,8 +319,9 @@ class Round:
         if part is self.projector and status == os.EX_TEMPFAIL:
             return  # a rebuild came first
         part.check(status, (os.EX_IOERR,))
-        # LMDB calls a short write an I/O error
-        if not tail(part.name + ".err", 300).rstrip().endswith(("File too large", "input/output error")):
+        # LMDB calls a short write an I/O error, and one of a new file no space
+        if not tail(part.name + ".err", 300).rstrip().endswith(("File too large", "input/output error",
+                                                                "No space left on device")):
             raise Failure(f"{part.name} doesn't say why it ended: {tail(part.name + '.err')}")
         self.stats["full disks met"] += 1
         part.start()
