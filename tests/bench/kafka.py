@@ -11,7 +11,7 @@ from events import processor_seconds
 from rows import COUNT, HERE, ROOT, compare, compile_c, in_rate, measure, row, seconds, shell, used
 
 PARTITIONS = 4
-WARM_UPS = 3
+WARM_UPS = 6
 SET = "retention.ms=-1,retention.bytes=-1,cleanup.policy=delete"
 
 
