@@ -218,6 +218,10 @@ has_socket() {
     grep -m 1 '^{' errors | jq -e .msg_cnt
 }
 
+gone() {
+    ! kill -0 "$1" 2>/dev/null
+}
+
 @test "what can't be known is told with 69, and what was acknowledged before is true" {
     open_pipe
     background calc-submit -i pipe -o "kafka:$topic" -X message.timeout.ms=1500 >acks 2>errors 7>&-
@@ -225,6 +229,7 @@ has_socket() {
     until_true 10 grep -q position acks
     "$kafka" pause "$KAFKA_DIR"
     printf '{"value":%d}\n' 2 3 >&7
+    until_true 30 gone "${started[0]}"
     status_of 69 wait "${started[0]}"
     exec 7>&-
     [ "$(grep -c '' acks)" -eq 1 ]
