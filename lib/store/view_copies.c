@@ -17,7 +17,7 @@
 enum {
     TRIES = 50, /* a millisecond each */
     NUMBER_DIGITS = 9,
-    NUMBER_TEXT = 21
+    NAME_TEXT = 21 /* of any number, and a NUL */
 };
 
 /* The number that a name is, 0 if it is none of ours. */
@@ -35,7 +35,7 @@ static unsigned long number_of(const char *name)
     return number;
 }
 
-static void number_write(unsigned long number, char name[NUMBER_TEXT])
+static void write_name(unsigned long number, char name[NAME_TEXT])
 {
     *digits_put(name, number) = '\0';
 }
@@ -61,9 +61,9 @@ static long named(const char *folder, const char *link, struct error *error)
 
 static void name_it(const char *folder, unsigned long number, struct view_copy *copy)
 {
-    char name[NUMBER_TEXT];
+    char name[NAME_TEXT];
 
-    number_write(number, name);
+    write_name(number, name);
     copy->number = number;
     copy->fd = -1;
     folder_path(copy->path, sizeof copy->path, folder, name);
@@ -158,10 +158,10 @@ void view_copy_close(struct view_copy *copy)
 int view_copy_link(const char *folder, const char *link, const struct view_copy *copy,
                    struct error *error)
 {
-    char temporary[4096 + 8], path[4096], name[NUMBER_TEXT];
+    char temporary[4096 + 8], path[4096], name[NAME_TEXT];
     int fd, result = -1;
 
-    number_write(copy->number, name);
+    write_name(copy->number, name);
     folder_path(path, sizeof path, folder, link);
     strcat(strcpy(temporary, path), ".new");
     fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

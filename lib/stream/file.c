@@ -15,7 +15,7 @@
 #include "stream/log.h"
 #include "stream/reader.h"
 
-enum { UNLOCKED_MS = 900 };
+enum { UNLOCKED_MS = 900 }; /* how long what the lock showed is good for; who waits looks once a second */
 
 struct file {
     char *path;       /* NULL: stdin */
@@ -90,7 +90,6 @@ static bool drain(int notify_fd)
 {
     char events[4096] __attribute__((aligned(8)));
     const ssize_t full = sizeof events - sizeof(struct inotify_event) - NAME_MAX; /* there may be more */
-
     ssize_t got = read(notify_fd, events, sizeof events);
     bool any = got > 0;
 
