@@ -607,6 +607,50 @@ refuses() {
         END { exit early || !writes || !synced }' trace
 }
 
+# kept [AWK]: what was written to the view was synced since. What is written by another descriptor than the one that
+# is synced is durable at once (O_DSYNC).
+kept() {
+    awk -v synced="$(grep -oP 'fdatasync\(\K[0-9]+(?=<[^>]*/data.mdb>)' trace | tail -n 1)" '
+        /write[a-z0-9]*\([0-9]+<[^>]*\/data.mdb>/ { split($0, part, /[(<]/); if (part[2] == synced) dirty = 1 }
+        /sync\([0-9]+<[^>]*\/data.mdb>\) *= 0/ { dirty = 0 }
+        '"${1-}"'
+        END { exit dirty }' trace
+}
+
+# -D: the process that is started is the projector.
+follow_traced() {
+    background env ASAN_OPTIONS=detect_leaks=0 strace -D -f -y -o trace \
+        -e trace=pwrite64,pwritev,write,writev,fdatasync,msync "$CALC_BIN/calc-project" -f -i events --view view
+}
+
+@test "readers see a batch before it is durable, which it is a second later" {
+    needs strace
+    event 1 1 10 1.0 >events
+    follow_traced
+    until_true 10 shows_soon "$(state 1 1.0 1)"
+    for version in 2 3; do
+        event 1 "$version" $((10 + version)) 1.0 >>events
+        until_true 10 shows_soon "$(state 1 1.0 "$version")"
+        # without anything else to come
+        until_true 10 kept
+    done
+    kept '/write[a-z0-9]*\([0-9]+<[^>]*\/wake>/ { seen += dirty } END { if (seen != 3) exit 1 }'
+}
+
+@test "a view is durable when its projector ends" {
+    needs strace
+    event 1 1 10 1.0 >events
+    traced -e trace=pwrite64,pwritev,write,writev,fdatasync,msync calc-project -i events --view view
+    kept
+    event 1 2 12 1.0 >>events
+    follow_traced
+    until_true 10 shows_soon "$(state 1 1.0 2)"
+    event 1 3 13 1.0 >>events
+    until_true 10 shows_soon "$(state 1 1.0 3)"
+    ends 0 TERM
+    until_true 10 kept
+}
+
 # --- what fails ---
 
 @test "a view that can't be made is 74" {

@@ -269,8 +269,8 @@ decided() {
     for call in {1..12}; do
         rm -rf events rejections events.state
         calc-submit -o commands create 1 >acks
-        background env ASAN_OPTIONS=detect_leaks=0 strace -f -o trace -P "$PWD/commands" -e trace=newfstatat \
-            -e inject=newfstatat:error=EIO:when="$call" calc-handle -f -i commands -o events -r rejections 2>said
+        background env ASAN_OPTIONS=detect_leaks=0 strace -f -o trace -P "$PWD/commands" -e trace=statx \
+            -e inject=statx:error=EIO:when="$call" calc-handle -f -i commands -o events -r rejections 2>said
         until_true 20 decided "${started[-1]}"
         # what comes later makes it look once more
         calc-submit -o commands create 2 >acks

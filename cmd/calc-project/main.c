@@ -175,8 +175,6 @@ static int print_fold(struct projector *projector, struct error *error)
     struct writer *out = NULL;
     int result;
 
-    if (projector->view)
-        return 0;
     result = writer_open("-", &out, error);
     if (result == 0)
         result = fold_write(&projector->fold, writer_batch(out), error);
@@ -193,7 +191,9 @@ static int work(struct projector *projector, struct error *error)
 
     if (opened <= 0)
         return opened;
-    return run(projector, error) < 0 ? -1 : print_fold(projector, error);
+    if (run(projector, error) < 0)
+        return -1;
+    return projector->view ? view_sync(projector->view, error) : print_fold(projector, error);
 }
 
 static void say_torn(const struct projector *projector)

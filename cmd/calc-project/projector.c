@@ -158,8 +158,8 @@ static int commit(struct projector *projector, struct error *error)
     struct view_txn *txn = projector->txn;
     int64_t begun_us = clock_us();
 
-    if (!txn)
-        return 0;
+    if (!txn) /* nothing came: now there is time for it */
+        return projector->view ? view_sync(projector->view, error) : 0;
     for (int i = 0; i < VIEW_LOGS; i++)
         if (projector->sources[i].reader && source_keep(&projector->sources[i], txn, error) < 0)
             return -1;

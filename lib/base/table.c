@@ -59,7 +59,7 @@ void table_release(struct table *table)
 {
     pages_free(table->entries, entries_bytes(table, table->cap));
     pages_free(table->slots, slots_bytes(table));
-    table_init(table, table->key_size, table->entry_size);
+    *table = (struct table){.key_size = table->key_size, .entry_size = table->entry_size, .seed = table->seed};
 }
 
 static uint64_t mix(uint64_t a, uint64_t b)

@@ -88,12 +88,24 @@ static void close_cursors(struct db_txn *txn)
             mdb_cursor_close(txn->cursors[i]);
 }
 
+/* What was committed just now, if it isn't the first one; and all that comes. */
+static int defer(struct db *db)
+{
+    unsigned flags;
+
+    mdb_env_get_flags(db->env, &flags);
+    db->behind = (flags & MDB_NOMETASYNC) != 0;
+    return db->behind ? 0 : mdb_env_set_flags(db->env, MDB_NOMETASYNC, 1);
+}
+
 int db_commit(struct db_txn *txn, struct error *error)
 {
     int code;
 
     close_cursors(txn);
     code = mdb_txn_commit(txn->txn);
+    if (!code && txn->db->defers)
+        code = defer(txn->db);
     end(txn);
     return code ? db_failed(code, "can't commit", error) : 0;
 }

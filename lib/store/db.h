@@ -48,6 +48,13 @@ bool db_was_written(const struct db *db);
  * the machine until then. A writing transaction has room for 26 gigabytes of changes meanwhile. */
 int db_set_lazy(struct db *db, bool lazy, struct error *error);
 
+/* From now on a commit, the first one excepted, is durable only with the next one, or with db_sync(): one wait for the
+ * disk instead of two. A crash of the machine loses the last one at most, whole: LMDB has two meta pages, writes them
+ * in turn, and takes no page for new data that the other one's snapshot still needs (mdb_env_open, MDB_NOMETASYNC).
+ * The first one makes durable what another process may have left. */
+void db_defer(struct db *db);
+int db_sync(struct db *db, struct error *error);
+
 /* Begins a transaction; a writing one has room for 13 gigabytes of changes. Threads may each
  * have a reading one. It must be ended: committed or aborted (NULL is allowed). */
 int db_begin(struct db *db, bool write, struct db_txn **txn, struct error *error);

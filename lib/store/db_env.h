@@ -11,7 +11,9 @@ struct db {
     MDB_env *env;
     MDB_dbi table[DB_TABLES];
     pthread_rwlock_t remap; /* held shared by transactions: the map moves only without any */
-    bool lazy;         /* see db_set_lazy() */
+    bool lazy;         /* see db_set_lazy(), */
+    bool defers; /* db_defer() was called, */
+    bool behind; /* and there is something to sync */
     bool unregistered; /* its readers are */
     size_t opened_at;  /* the transaction that was the last one when it was opened */
 };

@@ -308,3 +308,18 @@ int db_set_lazy(struct db *db, bool lazy, struct error *error)
         code = mdb_env_sync(db->env, 1);
     return code ? db_failed(code, "can't sync", error) : 0;
 }
+
+void db_defer(struct db *db)
+{
+    db->defers = true;
+}
+
+int db_sync(struct db *db, struct error *error)
+{
+    int code = db->behind ? mdb_env_sync(db->env, 1) : 0;
+
+    if (code)
+        return db_failed(code, "can't sync", error);
+    db->behind = false;
+    return 0;
+}

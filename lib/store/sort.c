@@ -5,6 +5,8 @@
 
 #include "base/bytes.h"
 
+enum { FEW = 32 };
+
 struct sort_item *sort_new(size_t count)
 {
     return malloc((2 * count + 1) * sizeof(struct sort_item));
@@ -46,12 +48,25 @@ static struct sort_item *sort_by_word(struct sort_item *items, size_t count)
     return items;
 }
 
+/* Of so few that counting would cost more. */
+static struct sort_item *insert_by_word(struct sort_item *items, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct sort_item item = items[i];
+        size_t at = i;
+        for (; at > 0 && items[at - 1].word > item.word; at--)
+            items[at] = items[at - 1];
+        items[at] = item;
+    }
+    return items;
+}
+
 /* Those with equal words get their order. Mostly they have it: ids grow. */
 struct sort_item *sort_items(struct sort_item *items, size_t count,
                              int (*compare)(const void *a, const void *b, void *context),
                              void *context)
 {
-    struct sort_item *sorted = sort_by_word(items, count);
+    struct sort_item *sorted = count <= FEW ? insert_by_word(items, count) : sort_by_word(items, count);
 
     for (size_t i = 0, end; i < count; i = end) {
         bool ordered = true;

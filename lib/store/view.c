@@ -108,7 +108,10 @@ int view_open_copy(struct view *view, struct error *error)
         return 1;
     if (format != VIEW_FORMAT)
         return other_format(view->folder, format, error);
-    return db_open(view->copy.path, view_tables, true, &view->db, error);
+    if (db_open(view->copy.path, view_tables, true, &view->db, error) < 0)
+        return -1;
+    db_defer(view->db);
+    return 0;
 }
 
 int view_make_copy(struct view *view, struct error *error)
@@ -116,6 +119,7 @@ int view_make_copy(struct view *view, struct error *error)
     if (view_copy_make(view->folder, &view->copy, error) < 0 ||
         db_open(view->copy.path, view_tables, true, &view->db, error) < 0)
         return -1;
+    db_defer(view->db);
     return write_format(view->db, error);
 }
 
@@ -198,7 +202,7 @@ int view_open(const char *folder, struct view **out, struct error *error)
         view_close(view);
         return -1;
     }
-    fstatat(view->copy.fd, "data.mdb", &view->opened, 0);
+    file_status_at(view->copy.fd, "data.mdb", &view->opened);
     *out = view;
     return 0;
 }
@@ -256,11 +260,10 @@ void view_close(struct view *view)
 bool view_replaced(const struct view *view)
 {
     char path[VIEW_PATH];
-    struct stat named;
+    struct file_status named;
 
     folder_path(path, sizeof path, view->folder, "current/data.mdb");
-    return stat(path, &named) < 0 || named.st_ino != view->opened.st_ino ||
-           named.st_dev != view->opened.st_dev;
+    return file_status_at(AT_FDCWD, path, &named) < 0 || !file_is_same(&named, &view->opened);
 }
 
 /* --- transactions --- */
@@ -352,6 +355,11 @@ int view_commit(struct view *view, struct view_txn *txn, struct error *error)
     }
     free(txn);
     return result;
+}
+
+int view_sync(struct view *view, struct error *error)
+{
+    return db_sync(view->db, error);
 }
 
 void view_wake(const struct view *view)

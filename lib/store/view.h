@@ -70,8 +70,10 @@ int view_set_partitions(struct view_txn *txn, enum view_log log, int32_t count,
  * few of them would share a page. */
 bool view_is_due(const struct view *view, struct view_txn *txn, uint64_t ahead);
 
-/* Commits durably and wakes the readers; and only wakes them. */
+/* Commits and wakes the readers; and only wakes them. A crash of the machine may take the view back by the last commit,
+ * until the next one or view_sync(): what it had is in the logs, and its positions went back with it. */
 int view_commit(struct view *view, struct view_txn *txn, struct error *error);
+int view_sync(struct view *view, struct error *error);
 void view_wake(const struct view *view);
 
 /* --- for the projector: another copy in place of the one in use --- */

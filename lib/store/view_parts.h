@@ -2,8 +2,7 @@
 #ifndef STORE_VIEW_PARTS_H
 #define STORE_VIEW_PARTS_H
 
-#include <sys/stat.h>
-
+#include "base/file_status.h"
 #include "store/view_batch.h"
 #include "store/view_copies.h"
 
@@ -19,7 +18,7 @@ struct view {
     int rebuild_fd;       /* of who rebuilds; -1 */
     bool untidy;          /* copies are left that nobody needs */
     int64_t tidied_ms;
-    struct stat opened; /* a reader's: which file it was */
+    struct file_status opened; /* a reader's: which file it was */
     char folder[];      /* at most VIEW_FOLDER characters, so that paths in it fit into VIEW_PATH */
 };
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file_status.h"
 #include "base/lock.h"
 #include "stream/log.h"
 #include "stream/reader.h"
@@ -23,11 +24,11 @@ struct file {
     uint64_t durable; /* the same when they were last synced: what was before is never written again */
     uint64_t size;    /* what the lock showed, */
     int64_t looked_ms; /* and when; 0: never */
-    ino_t inode;
-    dev_t device;
+    struct file_status status; /* when it was opened */
     int directory_watch;
     bool noted;   /* `durable` is what a writer has noted, and not what we have synced */
     bool bounded; /* what comes behind `visible` isn't read */
+    bool seen;    /* it was further than before when we last looked: take that before you look again */
 };
 
 static int watch(struct reader *reader, struct error *error)
@@ -37,7 +38,6 @@ static int watch(struct reader *reader, struct error *error)
     char folder[4096] = ".";
     const char *target = file->path;
     char stdin_path[32];
-    struct stat status;
 
     if (reader->fd < 0) { /* not there yet: its folder tells when it comes */
         if (slash) {
@@ -53,10 +53,8 @@ static int watch(struct reader *reader, struct error *error)
             return error_errno(error, EX_IOERR, "can't wait for %s in %s", file->path, folder);
         return 0;
     }
-    if (fstat(reader->fd, &status) < 0)
+    if (file_status(reader->fd, &file->status) < 0)
         return error_errno(error, EX_IOERR, "can't read %s", reader->name);
-    file->inode = status.st_ino;
-    file->device = status.st_dev;
     if (!target) {
         snprintf(stdin_path, sizeof stdin_path, "/proc/self/fd/%d", reader->fd);
         target = stdin_path;
@@ -71,7 +69,7 @@ static int watch(struct reader *reader, struct error *error)
 static int come(struct reader *reader, struct error *error)
 {
     struct file *file = reader->file;
-    struct stat status;
+    struct file_status status;
 
     reader->fd = open(file->path, O_RDONLY | O_CLOEXEC);
     if (reader->fd < 0) {
@@ -79,7 +77,7 @@ static int come(struct reader *reader, struct error *error)
             return READ_PAUSE;
         return error_errno(error, EX_IOERR, "can't read %s", file->path);
     }
-    if (fstat(reader->fd, &status) == 0 && !S_ISREG(status.st_mode))
+    if (file_status(reader->fd, &status) == 0 && !S_ISREG(status.type))
         return error_set(error, EX_IOERR, "%s is no regular file", file->path);
     inotify_rm_watch(reader->notify_fd, file->directory_watch);
     return watch(reader, error) < 0 ? -1 : READ_RECORD;
@@ -102,15 +100,20 @@ static bool drain(int notify_fd)
 static int is_named(const struct reader *reader, struct error *error)
 {
     const struct file *file = reader->file;
-    struct stat named;
+    struct file_status named;
 
     if (!reader->follow || !file->path)
         return 1;
-    if (stat(file->path, &named) == 0)
-        return named.st_ino == file->inode && named.st_dev == file->device;
+    if (file_status_at(AT_FDCWD, file->path, &named) == 0)
+        return file_is_same(&named, &file->status);
     return errno == ENOENT || errno == ENOTDIR
                ? 0
                : error_errno(error, EX_IOERR, "can't look for %s", file->path);
+}
+
+static bool looked_lately(const struct file *file)
+{
+    return file->looked_ms && clock_ms() - file->looked_ms < UNLOCKED_MS;
 }
 
 /* Whether all was read that the lock showed, and nothing has come since. A tail without a newline may have been
@@ -118,10 +121,21 @@ static int is_named(const struct reader *reader, struct error *error)
 static bool is_unchanged(const struct reader *reader)
 {
     const struct file *file = reader->file;
-    struct stat status;
+    struct file_status status;
 
-    return file->looked_ms && clock_ms() - file->looked_ms < UNLOCKED_MS && file->size == file->visible &&
-           !reader->torn && fstat(reader->fd, &status) == 0 && (uint64_t)status.st_size == file->size;
+    return looked_lately(file) && file->size == file->visible && !reader->torn && 
+           file_status(reader->fd, &status) == 0 && status.size == file->size;
+}
+
+/* Whether there is nothing to look for: inotify told whoever waited of nothing, or will tell of what came since we
+ * found something, which is to be done first. What it doesn't tell is found a second later. */
+static bool may_wait(struct reader *reader)
+{
+    struct file *file = reader->file;
+    bool result = reader->follow && (file->seen || (reader->quiet && looked_lately(file)));
+
+    file->seen = reader->quiet = false;
+    return result;
 }
 
 /* The name still means this file, or it is an error. */
@@ -141,7 +155,8 @@ static int check_name(const struct reader *reader, struct error *error)
 static int look(struct reader *reader, bool told, struct error *error)
 {
     struct file *file = reader->file;
-    uint64_t size, end;
+    struct file_status status;
+    uint64_t end;
     bool synced;
     int result;
 
@@ -149,8 +164,8 @@ static int look(struct reader *reader, bool told, struct error *error)
         return check_name(reader, error) < 0 ? -1 : reader->follow ? READ_PAUSE : READ_END;
     if (lock_take(reader->fd, LOCK_SHARED, error) < 0)
         return errno == EINTR ? READ_INTERRUPTED : -1;
-    result = log_extent(reader->fd, file->visible, &size, &end);
-    synced = result == 0 && end > file->visible && log_is_synced(reader->fd);
+    result = log_extent(reader->fd, file->visible, &status, &end);
+    synced = result == 0 && end > file->visible && log_is_synced(reader->fd, status.size);
     lock_drop(reader->fd);
     if (result < 0)
         return error_errno(error, EX_IOERR, "can't read %s", reader->name);
@@ -161,8 +176,8 @@ static int look(struct reader *reader, bool told, struct error *error)
                          (unsigned long long)reader->lines.offset);
     if (check_name(reader, error) < 0)
         return -1;
-    reader->torn = size - end;
-    file->size = size;
+    reader->torn = status.size - end;
+    file->size = status.size;
     file->looked_ms = clock_ms();
     if (end <= file->visible)
         return reader->follow ? READ_PAUSE : READ_END;
@@ -184,6 +199,8 @@ static int file_fill(struct reader *reader, struct error *error)
 
     if (at >= file->visible && file->bounded)
         return READ_END;
+    if (at >= file->visible && may_wait(reader))
+        return READ_PAUSE;
     if (at >= file->visible) {
         bool told = reader->follow && drain(reader->notify_fd);
         if (reader->fd < 0 && (result = come(reader, error)) != READ_RECORD)
@@ -192,6 +209,7 @@ static int file_fill(struct reader *reader, struct error *error)
         result = look(reader, told, error);
         if (result != READ_RECORD)
             return result;
+        file->seen = true;
     }
     to = lines_room(&reader->lines, &room);
     if (room > file->visible - at)

@@ -3,35 +3,33 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
-#include <time.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/folder.h"
 #include "base/lock.h"
 
-int log_extent(int fd, uint64_t known, uint64_t *size, uint64_t *end)
+static int read_all(int fd, char *to, size_t len, uint64_t offset)
+{
+    ssize_t got = pread(fd, to, len, (off_t)offset);
+
+    if (got >= 0 && got != (ssize_t)len)
+        errno = EIO; /* it was cut */
+    return got == (ssize_t)len ? 0 : -1;
+}
+
+/* Where the last line before `end` ends. Not inlined: a frame of its size would be touched each time. */
+static __attribute__((noinline)) int search_end(int fd, uint64_t known, uint64_t *end)
 {
     char chunk[65536];
-    struct stat status;
 
-    if (fstat(fd, &status) < 0)
-        return -1;
-    *size = *end = (uint64_t)status.st_size;
     while (*end > known) {
-        size_t len = sizeof chunk;
+        size_t len = *end - known < sizeof chunk ? (size_t)(*end - known) : sizeof chunk;
         char *newline;
-        ssize_t got;
-        if (*end == *size)
-            len = 1; /* mostly the newline stands right there */
-        if (len > *end - known)
-            len = (size_t)(*end - known);
-        got = pread(fd, chunk, len, (off_t)(*end - len));
-        if (got != (ssize_t)len) {
-            errno = got < 0 ? errno : EIO;
+        if (read_all(fd, chunk, len, *end - len) < 0)
             return -1;
-        }
         newline = memrchr(chunk, '\n', len);
         if (newline) {
             *end -= len - (size_t)(newline + 1 - chunk);
@@ -42,63 +40,86 @@ int log_extent(int fd, uint64_t known, uint64_t *size, uint64_t *end)
     return 0;
 }
 
-/* --- the note of what is durable --- */
-
-static const char note_name[] = "user.calc.synced";
-
-enum { NOTE_NS = 10000000 };
-
-/* Of which file as it was when, in nanoseconds since 1970. What is written later, by whomever, changes its size or
- * the time at which it was written. A copy, in whichever place, may have all of these, the attribute with them;
- * but its status changed (st_ctime) when it was made, which nobody can set, while here that is when the attribute
- * was. */
-struct note {
-    uint64_t inode, size, written, noted;
-};
-
-static uint64_t nanoseconds(struct timespec time)
+/* As log_extent(), of a file of this size. Mostly the newline stands right there. */
+static int find_end(int fd, uint64_t known, uint64_t size, uint64_t *end)
 {
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
+    char last;
 
-static struct note note_of(const struct stat *status)
-{
-    return (struct note){.inode = status->st_ino,
-                         .size = (uint64_t)status->st_size,
-                         .written = nanoseconds(status->st_mtim)};
-}
-
-bool log_is_synced(int fd)
-{
-    struct note found, wanted;
-    struct stat status;
-    uint64_t changed;
-
-    if (fgetxattr(fd, note_name, &found, sizeof found) != sizeof found || fstat(fd, &status) < 0)
-        return false;
-    wanted = note_of(&status);
-    changed = nanoseconds(status.st_ctim);
-    return found.inode == wanted.inode && found.size == wanted.size && found.written == wanted.written &&
-           changed < found.noted + NOTE_NS && found.noted < changed + NOTE_NS;
-}
-
-/* With the lock held. The note is of before the sync, so that it isn't true of what somebody adds without a lock
- * meanwhile. Where it can't be made, or later than that, readers sync for themselves. */
-static int sync_and_note(int fd)
-{
-    struct timespec now;
-    struct stat status;
-    bool known = fstat(fd, &status) == 0;
-    struct note note;
-
-    if (fdatasync(fd) < 0)
-        return -1;
-    if (!known || clock_gettime(CLOCK_REALTIME, &now) < 0)
+    *end = size;
+    if (size <= known)
         return 0;
-    note = note_of(&status);
-    note.noted = nanoseconds(now);
-    fsetxattr(fd, note_name, &note, sizeof note, 0);
-    return 0;
+    if (read_all(fd, &last, 1, size - 1) < 0)
+        return -1;
+    if (last == '\n')
+        return 0;
+    --*end;
+    return search_end(fd, known, end);
+}
+
+int log_extent(int fd, uint64_t known, struct file_status *status, uint64_t *end)
+{
+    return file_status(fd, status) < 0 ? -1 : find_end(fd, known, status->size, end);
+}
+
+/* --- the mark of what is durable --- */
+
+/* A lock on one byte, as far behind this one as the log is long of which all is synced: farther than any log
+ * reaches, and before the turnstile of base/lock.c. It is gone with its writer, and with the machine. */
+static const uint64_t marks = UINT64_C(1) << 62;
+
+static int on_mark(int fd, short type, int command, struct flock *lock, uint64_t size)
+{
+    *lock = (struct flock){
+        .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)(marks + size), .l_len = 1};
+    return fcntl(fd, command, lock);
+}
+
+bool log_is_synced(int fd, uint64_t size)
+{
+    struct flock lock;
+
+    return on_mark(fd, F_RDLCK, F_OFD_GETLK, &lock, size) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* Whether this lock and flock(2) go past each other. Not so where a server knows locks on bytes only: there flock is
+ * one on all of them (flock(2), NFS and SMB), and who held a mark would keep all others out. */
+static bool has_marks(int fd)
+{
+    struct statfs status;
+
+    if (fstatfs(fd, &status) < 0)
+        return false;
+    switch ((uint32_t)status.f_type) {
+    case EXT4_SUPER_MAGIC:
+    case XFS_SUPER_MAGIC:
+    case BTRFS_SUPER_MAGIC:
+    case F2FS_SUPER_MAGIC:
+    case OVERLAYFS_SUPER_MAGIC:
+    case TMPFS_MAGIC:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* With the lock held. The one before stays until drop_mark(). */
+static void set_mark(struct log *log, uint64_t size)
+{
+    struct flock lock;
+
+    log->unmarked = log->marked;
+    log->marked = size;
+    if (log->marks)
+        on_mark(log->fd, F_WRLCK, F_OFD_SETLK, &lock, size);
+}
+
+/* That one is of no use any more, and nobody has to wait for it to go. */
+static void drop_mark(const struct log *log)
+{
+    struct flock lock;
+
+    if (log->marks)
+        on_mark(log->fd, F_UNLCK, F_OFD_SETLK, &lock, log->unmarked);
 }
 
 /* --- appending --- */
@@ -115,8 +136,10 @@ int log_open(struct log *log, const char *path, struct error *error)
         error_errno(error, EX_IOERR, "can't make %s durable", path);
     else if (!S_ISREG(status.st_mode))
         error_set(error, EX_IOERR, "can't append to %s: no regular file", path);
-    else
+    else {
+        log->marks = has_marks(log->fd);
         return 0;
+    }
     log_close(log);
     return -1;
 }
@@ -158,23 +181,25 @@ static int cut_back(int fd, uint64_t begin, uint64_t end)
 static int append(struct log *log, const char *data, size_t len, uint64_t *offset, uint64_t *cut,
                   struct error *error)
 {
-    struct stat opened, named = {0};
-    uint64_t size, written;
+    struct file_status opened, named = {0};
+    uint64_t written;
 
-    if (fstat(log->fd, &opened) < 0 ||
-        (stat(log->name, &named) < 0 && errno != ENOENT && errno != ENOTDIR))
+    if (file_status(log->fd, &opened) < 0 ||
+        (file_status_at(AT_FDCWD, log->name, &named) < 0 && errno != ENOENT && errno != ENOTDIR))
         return error_errno(error, EX_IOERR, "can't look for %s; nothing was appended", log->name);
-    if (opened.st_ino != named.st_ino || opened.st_dev != named.st_dev)
+    if (!file_is_same(&opened, &named))
         return error_set(error, EX_IOERR,
                          "%s was replaced or removed since it was opened; nothing was appended",
                          log->name);
-    if (log_extent(log->fd, 0, &size, offset) < 0)
+    if (find_end(log->fd, 0, opened.size, offset) < 0)
         return error_errno(error, EX_IOERR, "can't read the end of %s", log->name);
-    *cut = size - *offset;
+    *cut = opened.size - *offset;
     if (*cut && ftruncate(log->fd, (off_t)*offset) < 0)
         return error_errno(error, EX_IOERR, "can't cut the torn tail off %s", log->name);
-    if (write_all(log->fd, data, len, *offset, &written) == 0 && sync_and_note(log->fd) == 0)
+    if (write_all(log->fd, data, len, *offset, &written) == 0  && fdatasync(log->fd) == 0) {
+        set_mark(log, *offset + len);
         return 0;
+    }
     error_errno(error, EX_IOERR, "can't append to %s", log->name);
     log->poisoned = cut_back(log->fd, *offset, *offset + written) < 0;
     return -1;
@@ -198,6 +223,8 @@ int log_append(struct log *log, const char *data, size_t len, uint64_t *offset, 
     result = append(log, data, len, offset, cut, error);
     if (!log->poisoned)
         lock_drop(log->fd);
+    if (result == 0)
+        drop_mark(log);
     return result;
 }
 

@@ -11,19 +11,23 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/file_status.h"
 
-/* Call it with the file locked: its size, and where its last whole line ends. No newline is looked
- * for below `known`, where a whole line is known to end. Returns -1 with errno. */
-int log_extent(int fd, uint64_t known, uint64_t *size, uint64_t *end);
+/* Call it with the file locked: its status, and where its last whole line ends. No newline is
+ * looked for below `known`, where a whole line is known to end. Returns -1 with errno. */
+int log_extent(int fd, uint64_t known, struct file_status *status, uint64_t *end);
 
-/* Call it with the file locked: whether a writer has noted that all of it is durable. False if nobody can tell:
- * the last writer was killed before it had synced, or knows nothing of notes, or the file is a copy, or the file
- * system has no extended attributes. The note is the attribute user.calc.synced (xattr(7)); calc-formats(5). */
-bool log_is_synced(int fd);
+/* Call it with the file locked: whether a writer that still has it open has made all of it durable, up to this
+ * size. Until its next append it holds a lock on a byte that says so; calc-formats(5). False if nobody can tell: the
+ * last writer is gone, or was killed before it had synced, or knows nothing of that, or it isn't possible where the
+ * file is. */
+bool log_is_synced(int fd, uint64_t size);
 
 struct log {
     int fd;
     const char *name;
+    bool marks;                /* it is possible here to say what is durable, */
+    uint64_t marked, unmarked; /* and is said of this size; before, of that one */
     bool poisoned; /* it could not be brought to a known end: we keep the lock */
     bool (*give_up)(void); /* asked when a signal interrupts the wait for the lock; may be NULL */
 };

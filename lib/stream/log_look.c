@@ -13,8 +13,7 @@
 
 int log_look_open(struct log_look *look, const char *path, struct error *error)
 {
-    struct stat status = {0};
-    uint64_t size;
+    struct file_status status = {0};
     int result;
 
     *look = (struct log_look){.fd = open(path, O_RDONLY | O_CLOEXEC), .path = path};
@@ -30,16 +29,15 @@ int log_look_open(struct log_look *look, const char *path, struct error *error)
     result = lock_take(look->fd, LOCK_SHARED, error);
     if (result < 0 && errno == EINTR)
         error_set(error, EX_TEMPFAIL, "%s is locked by another process", path);
-    if (result == 0 && (fstat(look->fd, &status) < 0 || !S_ISREG(status.st_mode) ||
-                        log_extent(look->fd, 0, &size, &look->end) < 0))
+    if (result == 0 && (log_extent(look->fd, 0, &status, &look->end) < 0 || !S_ISREG(status.type)))
         result = error_errno(error, EX_IOERR, "can't read %s", path);
     if (result < 0) {
         log_look_close(look);
         return -1;
     }
     lock_drop(look->fd);
-    look->device = status.st_dev;
-    look->inode = status.st_ino;
+    look->device = status.device;
+    look->inode = status.inode;
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/digits.h"
+#include "base/file_status.h"
 #include "stream/reader.h"
 
 const struct stream_driver *stream_kafka;
@@ -204,7 +205,7 @@ bool reader_ended(const struct reader *reader, int32_t partition)
 
 uint64_t reader_end(const struct reader *reader, int32_t partition)
 {
-    struct stat status;
+    struct file_status status;
 
     if (reader->operations->end)
         return reader->operations->end(reader, partition);
@@ -212,7 +213,7 @@ uint64_t reader_end(const struct reader *reader, int32_t partition)
         return UINT64_MAX;
     if (reader->fd < 0) /* it isn't there yet */
         return 0;
-    return fstat(reader->fd, &status) == 0 ? (uint64_t)status.st_size : UINT64_MAX;
+    return file_status(reader->fd, &status) == 0 ? status.size : UINT64_MAX;
 }
 
 uint64_t reader_known_end(const struct reader *reader, int32_t partition)
@@ -238,6 +239,11 @@ void reader_publish(struct reader *reader, int32_t partition, uint64_t next)
 int reader_fd(const struct reader *reader)
 {
     return reader->notify_fd;
+}
+
+void reader_waited(struct reader *reader, bool readable)
+{
+    reader->quiet = !readable;
 }
 
 int reader_sync(struct reader *reader, struct error *error)

@@ -125,14 +125,14 @@ struct buffer *writer_batch(struct writer *writer)
 
 int writer_end(const struct writer *writer, uint64_t *end, struct error *error)
 {
-    uint64_t size;
+    struct file_status status;
     int result;
 
     while ((result = lock_take(writer->log.fd, LOCK_SHARED, error)) < 0 && errno == EINTR)
         ;
     if (result < 0)
         return -1;
-    if (log_extent(writer->log.fd, 0, &size, end) < 0)
+    if (log_extent(writer->log.fd, 0, &status, end) < 0)
         result = error_errno(error, EX_IOERR, "can't read the end of %s", writer->name);
     lock_drop(writer->log.fd);
     return result;

@@ -16,6 +16,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from verify import first_difference
 SUBMIT = tool("calc-submit", "-i", "in", "-o", "commands")
 HANDLE = tool("calc-handle", "-i", "commands", "-o", "events", "-r", "rejections")
 PROJECT = tool("calc-project", "-i", "events", "-r", "rejections", "--view", "view")
+FOLLOW = PROJECT + ["-f"]
 TORN = b'{"action":"UpdateValue","id":"01a1'
 
 
@@ -40,19 +42,50 @@ class Recorder:
         self.load, self.operations = Load(8), []
         home.mkdir()
 
-    def trace(self, argv):
-        path = self.home.parent / "trace"
+    def start(self, argv, path):
+        """Its calls go to a file."""
         strace = ["strace", "-f", "-qq", "-y", "-xx", "-s", "10000000", "-e", "trace=" + disk.CALLS, "-o", str(path)]
         with open(self.home.parent / "out", "wb") as out:
-            done = subprocess.run(strace + argv, cwd=self.home, stdout=out, stderr=subprocess.PIPE, timeout=DEADLINE,
-                                  env=environment(ASAN_OPTIONS="detect_leaks=0"))
-        if done.returncode != 0:
-            raise Failure(f"exit status {done.returncode}: {argv}\n{done.stderr.decode()}")
+            return subprocess.Popen(strace + argv, cwd=self.home, stdout=out, stderr=subprocess.PIPE,
+                                    env=environment(ASAN_OPTIONS="detect_leaks=0"))
+
+    def finish(self, process):
+        said = process.communicate(timeout=DEADLINE)[1]
+        if process.returncode != 0:
+            raise Failure(f"exit status {process.returncode}: {process.args}\n{said.decode()}")
+
+    def trace(self, argv):
+        path = self.home.parent / "trace"
+        self.finish(self.start(argv, path))
         self.operations += disk.Trace(path.read_text(), self.home).operations
 
-    def submit(self):
-        inputs = [one for one in self.load.inputs(self.rng, self.lines * 2) if one.good and len(one.line) < 2000]
-        inputs = inputs[:self.lines]
+    def follow(self):
+        """A projector that commits several times, each when there is something new."""
+        path, taken = self.home.parent / "followed", 0
+        process = self.start(FOLLOW, path)
+
+        def take():
+            nonlocal taken
+            operations = disk.Trace(path.read_text(), self.home).operations
+            self.operations += operations[taken:]
+            taken = len(operations)
+        try:
+            for _ in range(4):
+                self.submit(4)
+                self.trace(HANDLE)
+                wait_until(lambda: shown(self.home) == folded(self.home))
+                take()
+            with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
+                os.kill(int(children.read()), signal.SIGTERM)
+            self.finish(process)
+            take()
+        finally:
+            process.kill()
+            process.wait()
+
+    def submit(self, lines=None):
+        lines = lines or self.lines
+        inputs = [one for one in self.load.inputs(self.rng, lines * 2) if one.good and len(one.line) < 2000][:lines]
         path = self.home.parent / "in"
         path.write_bytes(b"".join(one.line for one in inputs))
         self.trace([str(path) if word == "in" else word for word in SUBMIT])
@@ -79,6 +112,23 @@ class Recorder:
         self.submit()
         self.trace(HANDLE)
         self.trace(PROJECT)
+        self.follow()
+
+
+def shown(home):
+    return run(tool("calc-get", "--view", "view", "--all"), cwd=home)
+
+
+def folded(home):
+    return run(tool("calc-project", "-i", "events"), cwd=home)
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Failure("not so in time")
+        time.sleep(0.02)
 
 
 def whole_lines(content):
@@ -129,8 +179,7 @@ class World:
         if wanted.exists():
             wanted.unlink()
         run(PROJECT, cwd=self.home)
-        first_difference("calc-get --all", run(tool("calc-get", "--view", "view", "--all"), cwd=self.home),
-                         "calc-project", run(tool("calc-project", "-i", "events"), cwd=self.home))
+        first_difference("calc-get --all", shown(self.home), "calc-project", folded(self.home))
 
     def check(self, said):
         self.check_acknowledged(said)

@@ -28,8 +28,8 @@ from verify import first_difference, read_acks, verify
 
 # What a call fails with. All of them are places to die as well.
 ERRORS = {"openat": "EMFILE", "mkdir": "ENOSPC", "symlink": "ENOSPC", "rename": "ENOSPC", "unlink": "EACCES",
-          "newfstatat": "EIO", "access": "EACCES", "flock": "ENOLCK", "fcntl": "ENOLCK", "lseek": "EIO",
-          "read": "EIO", "pread64": "EIO", "pwrite64": "ENOSPC", "pwritev": "ENOSPC", "write": "ENOSPC",
+          "newfstatat": "EIO", "statx": "EIO", "fstatfs": "EIO", "access": "EACCES", "flock": "ENOLCK",
+          "fcntl": "ENOLCK", "lseek": "EIO", "read": "EIO", "pread64": "EIO", "pwrite64": "ENOSPC", "pwritev": "ENOSPC", "write": "ENOSPC",
           "writev": "ENOSPC", "fdatasync": "EIO", "fsync": "EIO", "ftruncate": "EIO", "mmap": "ENOMEM",
           "msync": "EIO", "munmap": "ENOMEM", "inotify_init1": "EMFILE", "inotify_add_watch": "ENOSPC",
           "inotify_rm_watch": "EINVAL", "close": "EIO"}
@@ -246,7 +246,7 @@ def touches(name, arguments, home):
     path = re.search(r'"([^"]*)"', arguments)
     if name in ALWAYS or "inotify" in arguments:
         return True
-    if name in ("openat", "newfstatat", "mkdir", "symlink", "rename", "unlink", "access") and path and path[1]:
+    if name in ("openat", "newfstatat", "statx", "mkdir", "symlink", "rename", "unlink", "access") and path and path[1]:
         return not path[1].startswith("/")
     return f"<{home}" in arguments
 

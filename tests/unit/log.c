@@ -9,8 +9,6 @@
 #include <sys/time.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <sys/xattr.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "random.h"
@@ -209,7 +207,8 @@ static void test_extent(void)
 
     for (int i = 0; i < 300; i++) {
         size_t len = random_below(&random, i % 3 ? 100 : sizeof text), end = 0, known = 0;
-        uint64_t size, found;
+        struct file_status status;
+        uint64_t found;
         memset(text, 'x', len);
         for (uint64_t newlines = random_below(&random, 4); len && newlines; newlines--)
             text[random_below(&random, len)] = '\n';
@@ -220,7 +219,7 @@ static void test_extent(void)
             }
         if (ftruncate(fd, 0) < 0 || pwrite(fd, text, len, 0) != (ssize_t)len)
             bad++;
-        bad += wrong(log_extent(fd, known, &size, &found) == 0 && size == len && found == end,
+        bad += wrong(log_extent(fd, known, &status, &found) == 0 && status.size == len && found == end,
                      "of %zu bytes %zu are lines, not %llu", len, end, (unsigned long long)found);
     }
     close(fd);
@@ -284,94 +283,58 @@ static void test_sync(void)
     log_close(&log);
 }
 
-static struct timespec modified(const char *path)
-{
-    struct stat status;
-
-    stat(path, &status);
-    return status.st_mtim;
-}
-
-static bool is_synced(const char *path)
+static bool is_synced_to(const char *path, uint64_t size)
 {
     int fd = open(path, O_RDONLY);
-    bool result = log_is_synced(fd);
+    bool result = log_is_synced(fd, size);
 
     close(fd);
     return result;
 }
 
-/* Whether file systems have such notes here: tmpfs didn't before Linux 6.6. */
-static bool has_notes(const struct log *log)
+static bool is_synced(const char *path)
 {
-    return fsetxattr(log->fd, "user.calc.test", "1", 1, 0) == 0;
+    struct file_status status;
+
+    return file_status_at(AT_FDCWD, path, &status) == 0 && is_synced_to(path, status.size);
 }
 
-static void give_note(int fd, const char *from)
+/* `synced`: what is said where it can be said what is durable. */
+static void test_mark(void)
 {
-    char note[100];
-    int other = open(from, O_RDONLY);
-    ssize_t len = fgetxattr(other, "user.calc.synced", note, sizeof note);
-
-    if (len > 0)
-        fsetxattr(fd, "user.calc.synced", note, (size_t)len, 0);
-    close(other);
-}
-
-/* Until what is done is done later than what was. */
-static void wait_for_time(void)
-{
-    struct timespec begun, now;
-
-    clock_gettime(CLOCK_REALTIME, &begun);
-    do
-        clock_gettime(CLOCK_REALTIME, &now);
-    while ((now.tv_sec - begun.tv_sec) * 1000 + (now.tv_nsec - begun.tv_nsec) / 1000000 < 50);
-}
-
-static void test_note(void)
-{
-    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+    struct log log, other;
     struct error error;
-    struct log log;
-    bool notes;
-    int fd;
+    bool synced;
 
     write_log("log", "one\n");
-    ok(!is_synced("log"), "what somebody wrote isn't known to be durable");
     log_open(&log, "log", &error);
-    notes = has_notes(&log);
+    synced = log.marks;
+    ok(!is_synced("log"), "what somebody wrote isn't known to be durable");
     append(&log, "two\n");
-    ok(is_synced("log") == notes, "what a writer has synced is, with all that was before");
-
-    write_log("copy", read_log("log"));
-    times[1] = modified("log");
-    fd = open("copy", O_RDWR);
-    give_note(fd, "log");
-    futimens(fd, times);
-    ok(!log_is_synced(fd), "a copy isn't, though it has the note, the size and the time of the first");
-    close(fd);
-    wait_for_time();
-    write_log("log", read_log("log"));
-    futimens(log.fd, times);
-    ok(!is_synced("log"), "nor one that was put in its place, into the same inode");
-    give_note(log.fd, "copy");
-    ok(!is_synced("log"), "with its attribute");
-
+    ok(is_synced("log") == synced, "what a writer has synced is, with all that was before");
     append(&log, "three\n");
-    intruder = "four\n";
-    intrude();
-    ok(!is_synced("log"), "what somebody adds isn't");
+    ok(is_synced("log") == synced && !is_synced_to("log", 8), "after each append, and as it is then");
+
+    log_open(&other, "log", &error);
+    append(&other, "four\n");
+    ok(is_synced("log") == synced, "of several writers the last one counts");
+    log_close(&other);
+    ok(!is_synced("log"), "as long as it has the log open");
+
     append(&log, "five\n");
+    intruder = "six\n";
+    intrude();
+    ok(!is_synced("log"), "what somebody adds isn't durable");
+    append(&log, "seven\n");
     ok(!is_synced("log"), "nor what is added during a writer's sync");
     intruder = NULL;
     fail_sync = fail_truncate = 1;
-    append(&log, "six\n");
+    append(&log, "eight\n");
     ok(!is_synced("log"), "nor what is there after a sync that failed");
     log_close(&log);
     log_open(&log, "log", &error);
-    append(&log, "seven\n");
-    ok(is_synced("log") == notes, "but what the next one has synced");
+    append(&log, "nine\n");
+    ok(is_synced("log") == synced, "but what the next one has synced");
     log_close(&log);
 }
 
@@ -498,7 +461,7 @@ int main(void)
     test_extent();
     test_full();
     test_sync();
-    test_note();
+    test_mark();
     test_poison();
     test_replaced();
     test_give_up();
