@@ -26,7 +26,7 @@ struct file {
     int64_t looked_ms; /* and when; 0: never */
     struct file_status status; /* when it was opened */
     int directory_watch;
-    bool noted;   /* `durable` is what a writer has noted, and not what we have synced */
+    bool said;    /* `durable` is what a writer has said, and not what we have synced */
     bool bounded; /* what comes behind `visible` isn't read */
     bool seen;    /* it was further than before when we last looked: take that before you look again */
 };
@@ -111,6 +111,7 @@ static int is_named(const struct reader *reader, struct error *error)
                : error_errno(error, EX_IOERR, "can't look for %s", file->path);
 }
 
+/* Whether what the lock showed is still good for who waits, unless something tells otherwise. */
 static bool looked_lately(const struct file *file)
 {
     return file->looked_ms && clock_ms() - file->looked_ms < UNLOCKED_MS;
@@ -123,7 +124,7 @@ static bool is_unchanged(const struct reader *reader)
     const struct file *file = reader->file;
     struct file_status status;
 
-    return looked_lately(file) && file->size == file->visible && !reader->torn && 
+    return looked_lately(file) && file->size == file->visible && !reader->torn &&
            file_status(reader->fd, &status) == 0 && status.size == file->size;
 }
 
@@ -182,7 +183,7 @@ static int look(struct reader *reader, bool told, struct error *error)
     if (end <= file->visible)
         return reader->follow ? READ_PAUSE : READ_END;
     file->visible = end;
-    file->noted = synced;
+    file->said = synced;
     if (synced)
         file->durable = end;
     return READ_RECORD;
@@ -240,7 +241,7 @@ static int file_bound(struct reader *reader, uint64_t *end, struct error *error)
     return 0;
 }
 
-/* What is left to do where a writer has noted that all is durable: to hear whether something that was written since
+/* What is left to do where a writer has said that all is durable: to hear whether something that was written since
  * we have the file open never came to the disk. That is told once to each who has it open then (fsync(2)), and the
  * writer may have come later. Waiting for what is on its way to the disk tells it, and nothing is. */
 static int hear_of_errors(int fd)
@@ -254,12 +255,12 @@ static int hear_of_errors(int fd)
 static int file_sync(struct reader *reader, struct error *error)
 {
     struct file *file = reader->file;
-    bool noted = file->noted;
+    bool said = file->said;
 
-    if (reader->fd < 0 || (file->durable && file->visible <= file->durable && !noted))
+    if (reader->fd < 0 || (file->durable && file->visible <= file->durable && !said))
         return 0;
-    file->noted = false;
-    if ((noted ? hear_of_errors(reader->fd) : fdatasync(reader->fd)) < 0)
+    file->said = false;
+    if ((said ? hear_of_errors(reader->fd) : fdatasync(reader->fd)) < 0)
         return error_errno(error, EX_IOERR, "can't sync %s", reader->name);
     file->durable = file->visible;
     return 0;
