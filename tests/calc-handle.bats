@@ -541,7 +541,7 @@ traced() {
 
 # whether a writer can say here what it has synced: calc-formats(5), Logs
 can_mark() {
-    [[ $(stat -f -c %T .) =~ ^(ext2/ext3|xfs|btrfs|f2fs|overlayfs|tmpfs)$ ]]
+    [[ $(stat -f -c %T .) =~ ^(ext2/ext3|xfs|btrfs|f2fs|tmpfs)$ ]]
 }
 
 # starts a writer of commands that stays until the test ends: it writes what it gets on 8

@@ -651,6 +651,17 @@ follow_traced() {
     until_true 10 kept
 }
 
+@test "what came before a record that is no event is durable, too" {
+    needs strace
+    event 1 1 10 1.0 >events
+    follow_traced
+    until_true 10 shows_soon "$(state 1 1.0 1)"
+    { event 1 2 11 1.0 && echo nonsense; } | flock events sh -c 'cat >>events'
+    ends 65
+    shows "$(state 1 1.0 2)"
+    until_true 10 kept
+}
+
 # --- what fails ---
 
 @test "a view that can't be made is 74" {

@@ -188,12 +188,16 @@ static int print_fold(struct projector *projector, struct error *error)
 static int work(struct projector *projector, struct error *error)
 {
     int opened = open_view(projector, error);
+    int result = opened > 0 ? run(projector, error) : opened;
+    struct error later;
 
-    if (opened <= 0)
-        return opened;
-    if (run(projector, error) < 0)
-        return -1;
-    return projector->view ? view_sync(projector->view, error) : print_fold(projector, error);
+    if (!projector->view)
+        return opened > 0 && result == 0 ? print_fold(projector, error) : result;
+    if (view_sync(projector->view, &later) < 0 && result == 0) { /* what came before an error, too */
+        *error = later;
+        result = -1;
+    }
+    return result;
 }
 
 static void say_torn(const struct projector *projector)

@@ -94,8 +94,10 @@ static int defer(struct db *db)
     unsigned flags;
 
     mdb_env_get_flags(db->env, &flags);
-    db->behind = (flags & MDB_NOMETASYNC) != 0;
-    return db->behind ? 0 : mdb_env_set_flags(db->env, MDB_NOMETASYNC, 1);
+    if (!(flags & MDB_NOMETASYNC))
+        return mdb_env_set_flags(db->env, MDB_NOMETASYNC, 1);
+    db->behind = !db->lazy; /* a lazy one is synced when it no longer is */
+    return 0;
 }
 
 int db_commit(struct db_txn *txn, struct error *error)

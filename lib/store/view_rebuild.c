@@ -131,7 +131,10 @@ enum view_offer view_offered(const struct view *copy)
 int view_withdraw(struct view *copy, struct error *error)
 {
     view_copy_unlink(copy->folder, "next", &copy->copy);
-    return db_open(copy->copy.path, view_tables, true, &copy->db, error);
+    if (db_open(copy->copy.path, view_tables, true, &copy->db, error) < 0)
+        return -1;
+    db_defer(copy->db);
+    return 0;
 }
 
 int view_take_offer(struct view *view, struct view **out, struct error *error)

@@ -28,7 +28,6 @@ struct file {
     int directory_watch;
     bool said;    /* `durable` is what a writer has said, and not what we have synced */
     bool bounded; /* what comes behind `visible` isn't read */
-    bool seen;    /* it was further than before when we last looked: take that before you look again */
 };
 
 static int watch(struct reader *reader, struct error *error)
@@ -111,12 +110,6 @@ static int is_named(const struct reader *reader, struct error *error)
                : error_errno(error, EX_IOERR, "can't look for %s", file->path);
 }
 
-/* Whether what the lock showed is still good for who waits, unless something tells otherwise. */
-static bool looked_lately(const struct file *file)
-{
-    return file->looked_ms && clock_ms() - file->looked_ms < UNLOCKED_MS;
-}
-
 /* Whether all was read that the lock showed, and nothing has come since. A tail without a newline may have been
  * replaced by a record of the same length; and a network's file system may tell an old size to who hasn't locked. */
 static bool is_unchanged(const struct reader *reader)
@@ -124,19 +117,8 @@ static bool is_unchanged(const struct reader *reader)
     const struct file *file = reader->file;
     struct file_status status;
 
-    return looked_lately(file) && file->size == file->visible && !reader->torn &&
-           file_status(reader->fd, &status) == 0 && status.size == file->size;
-}
-
-/* Whether there is nothing to look for: inotify told whoever waited of nothing, or will tell of what came since we
- * found something, which is to be done first. What it doesn't tell is found a second later. */
-static bool may_wait(struct reader *reader)
-{
-    struct file *file = reader->file;
-    bool result = reader->follow && (file->seen || (reader->quiet && looked_lately(file)));
-
-    file->seen = reader->quiet = false;
-    return result;
+    return file->looked_ms && clock_ms() - file->looked_ms < UNLOCKED_MS && file->size == file->visible &&
+           !reader->torn && file_status(reader->fd, &status) == 0 && status.size == file->size;
 }
 
 /* The name still means this file, or it is an error. */
@@ -200,8 +182,6 @@ static int file_fill(struct reader *reader, struct error *error)
 
     if (at >= file->visible && file->bounded)
         return READ_END;
-    if (at >= file->visible && may_wait(reader))
-        return READ_PAUSE;
     if (at >= file->visible) {
         bool told = reader->follow && drain(reader->notify_fd);
         if (reader->fd < 0 && (result = come(reader, error)) != READ_RECORD)
@@ -210,7 +190,6 @@ static int file_fill(struct reader *reader, struct error *error)
         result = look(reader, told, error);
         if (result != READ_RECORD)
             return result;
-        file->seen = true;
     }
     to = lines_room(&reader->lines, &room);
     if (room > file->visible - at)

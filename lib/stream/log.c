@@ -78,11 +78,13 @@ bool log_is_synced(int fd, uint64_t size)
 {
     struct flock lock;
 
-    return on_mark(fd, F_RDLCK, F_OFD_GETLK, &lock, size) == 0 && lock.l_type != F_UNLCK;
+    return on_mark(fd, F_RDLCK, F_OFD_GETLK, &lock, size) == 0 && lock.l_type != F_UNLCK &&
+           lock.l_start == (off_t)(marks + size) && lock.l_len == 1; /* and not somebody's lock on all of it */
 }
 
 /* Whether this lock and flock(2) go past each other. Not so where a server knows locks on bytes only: there flock is
- * one on all of them (flock(2), NFS and SMB), and who held a mark would keep all others out. */
+ * one on all of them (flock(2), NFS and SMB), and who held a mark would keep all others out. And whether a reader
+ * that doesn't sync hears of errors: sync_file_range(2) does nothing on overlayfs. */
 static bool has_marks(int fd)
 {
     struct statfs status;
@@ -94,7 +96,6 @@ static bool has_marks(int fd)
     case XFS_SUPER_MAGIC:
     case BTRFS_SUPER_MAGIC:
     case F2FS_SUPER_MAGIC:
-    case OVERLAYFS_SUPER_MAGIC:
     case TMPFS_MAGIC:
         return true;
     default:

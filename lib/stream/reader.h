@@ -36,7 +36,6 @@ struct reader {
     int notify_fd;  /* what to poll */
     uint64_t torn;
     bool follow;
-    bool quiet;  /* who waited was told of nothing */
     bool seekable;
     bool at_end;    /* the last reader_next() found no more, and what is read has an end */
     bool unterminated_counts; /* a last line without a newline is a record */

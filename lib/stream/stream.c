@@ -241,11 +241,6 @@ int reader_fd(const struct reader *reader)
     return reader->notify_fd;
 }
 
-void reader_waited(struct reader *reader, bool readable)
-{
-    reader->quiet = !readable;
-}
-
 int reader_sync(struct reader *reader, struct error *error)
 {
     return reader->operations->sync(reader, error);

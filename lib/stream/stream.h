@@ -82,9 +82,6 @@ int reader_next(struct reader *reader, struct line *record, struct error *error)
  * second at most, since a file may lie where nobody tells of changes. */
 int reader_fd(const struct reader *reader);
 
-/* Who waited may say whether it was: then a file needn't be looked at to find nothing. */
-void reader_waited(struct reader *reader, bool readable);
-
 /* Makes durable what was read, so that nothing derived from it outlives it. */
 int reader_sync(struct reader *reader, struct error *error);
 

@@ -14,9 +14,5 @@ void inputs_wait(struct reader *const *readers, int count)
         wait[i + 1].events = POLLIN;
     }
     service_alive();
-    if (poll(wait, (nfds_t)(count + 1), 1000) < 0)
-        return;
-    for (int i = 0; i < count && i < 3; i++)
-        if (readers[i])
-            reader_waited(readers[i], wait[i + 1].revents != 0);
+    poll(wait, (nfds_t)(count + 1), 1000);
 }

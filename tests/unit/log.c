@@ -299,6 +299,17 @@ static bool is_synced(const char *path)
     return file_status_at(AT_FDCWD, path, &status) == 0 && is_synced_to(path, status.size);
 }
 
+/* Whether the log isn't taken for synced by who sees that somebody has locked all its bytes. */
+static bool locks_all(const char *path)
+{
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(path, O_RDWR);
+    bool result = fcntl(fd, F_OFD_SETLK, &all) == 0 && !is_synced(path);
+
+    close(fd);
+    return result;
+}
+
 /* `synced`: what is said where it can be said what is durable. */
 static void test_mark(void)
 {
@@ -310,6 +321,7 @@ static void test_mark(void)
     log_open(&log, "log", &error);
     synced = log.marks;
     ok(!is_synced("log"), "what somebody wrote isn't known to be durable");
+    ok(locks_all("log"), "nor does a lock on all of it say so");
     append(&log, "two\n");
     ok(is_synced("log") == synced, "what a writer has synced is, with all that was before");
     append(&log, "three\n");
