@@ -25,15 +25,6 @@ struct reached {
     int32_t partition;
 };
 
-void emission_release(struct emission *emission)
-{
-    for (int i = 0; i < 2; i++) {
-        buffer_release(&emission->batches[i].outcomes);
-        buffer_release(&emission->batches[i].text);
-        buffer_release(&emission->batches[i].offsets);
-    }
-}
-
 static struct emission_batch *gathering(struct emission *emission)
 {
     return &emission->batches[emission->gathering];
@@ -100,9 +91,8 @@ static void put_all(struct kafka_processor *processor, const struct emission_bat
         kafka_processor_done(processor, reached[i].partition, reached[i].next);
 }
 
-static void *send_batch(void *argument)
+static void send_batch(struct emission *emission)
 {
-    struct emission *emission = argument;
     struct emission_batch *batch = &emission->batches[!emission->gathering];
     int64_t begun_us = clock_us();
 
@@ -114,8 +104,64 @@ static void *send_batch(void *argument)
     if (emission->result > 0)
         histogram_add(&emission->commits, clock_us() - begun_us);
     clear(batch);
-    return NULL;
 }
+
+/* --- the thread --- */
+
+static void go_to(struct emission *emission, int step)
+{
+    pthread_mutex_lock(&emission->thread.mutex);
+    emission->thread.step = step;
+    pthread_cond_broadcast(&emission->thread.changed);
+    pthread_mutex_unlock(&emission->thread.mutex);
+}
+
+static void *work(void *argument)
+{
+    struct emission *emission = argument;
+    int step;
+
+    for (;;) {
+        pthread_mutex_lock(&emission->thread.mutex);
+        while (emission->thread.step == EMISSION_WAITS || emission->thread.step == EMISSION_HAS_SENT)
+            pthread_cond_wait(&emission->thread.changed, &emission->thread.mutex);
+        step = emission->thread.step;
+        pthread_mutex_unlock(&emission->thread.mutex);
+        if (step == EMISSION_ENDS)
+            return NULL;
+        send_batch(emission);
+        go_to(emission, EMISSION_HAS_SENT);
+    }
+}
+
+static bool start(struct emission *emission)
+{
+    pthread_condattr_t attributes;
+
+    if (emission->thread.started)
+        return true;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&emission->thread.mutex, NULL);
+    pthread_cond_init(&emission->thread.changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    emission->thread.started = pthread_create(&emission->thread.id, NULL, work, emission) == 0;
+    return emission->thread.started;
+}
+
+void emission_release(struct emission *emission)
+{
+    if (emission->thread.started) {
+        go_to(emission, EMISSION_ENDS);
+        pthread_join(emission->thread.id, NULL);
+    }
+    for (int i = 0; i < 2; i++) {
+        buffer_release(&emission->batches[i].outcomes);
+        buffer_release(&emission->batches[i].text);
+        buffer_release(&emission->batches[i].offsets);
+    }
+}
+
 
 int emission_send(struct emission *emission, struct error *error)
 {
@@ -123,26 +169,34 @@ int emission_send(struct emission *emission, struct error *error)
 
     if (batch->outcomes.failed || batch->text.failed || batch->offsets.failed)
         return error_memory(error);
-    emission->gathering = !emission->gathering;
-    if (pthread_create(&emission->thread, NULL, send_batch, emission) != 0)
+    if (!start(emission))
         return error_set(error, EX_TEMPFAIL, "can't start a thread");
+    emission->gathering = !emission->gathering;
     emission->sending = true;
+    go_to(emission, EMISSION_SENDS);
     return 0;
 }
 
 static bool ends_soon(struct emission *emission)
 {
     struct timespec until;
+    bool sent;
+    int code = 0;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += LOOK_MS * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    return pthread_timedjoin_np(emission->thread, NULL, &until) != ETIMEDOUT;
+    pthread_mutex_lock(&emission->thread.mutex);
+    while (emission->thread.step == EMISSION_SENDS && code != ETIMEDOUT)
+        code = pthread_cond_timedwait(&emission->thread.changed, &emission->thread.mutex, &until);
+    sent = emission->thread.step == EMISSION_HAS_SENT;
+    pthread_mutex_unlock(&emission->thread.mutex);
+    return sent;
 }
 
 /* librdkafka waits for ever for a coordinator to take offsets, whatever time it was given (2.0 to 2.14). */
-static bool join(struct emission *emission)
+static bool wait_for(struct emission *emission)
 {
     int64_t asked_ms = 0;
 
@@ -160,7 +214,7 @@ int emission_wait(struct emission *emission, struct error *error)
 {
     if (!emission->sending)
         return 1;
-    emission->stuck = !join(emission);
+    emission->stuck = !wait_for(emission);
     emission->sending = false;
     if (emission->stuck)
         return error_set(error, EX_TEMPFAIL, "Kafka doesn't answer, and what becomes of the last "

@@ -21,14 +21,21 @@ struct emission {
     struct kafka_processor *processor;
     struct emission_batch batches[2];
     int gathering; /* which of them is; the other one is on its way */
-    pthread_t thread;
     bool sending;
     bool stuck; /* somebody asked us to stop, and it doesn't end */
     struct histogram commits; /* how long the transactions took that were committed */
+    struct { /* what sends: one thread, since each has memory of its own to allocate from */
+        bool started;
+        pthread_t id;
+        pthread_mutex_t mutex; /* of `step` */
+        pthread_cond_t changed;
+        enum { EMISSION_WAITS, EMISSION_SENDS, EMISSION_HAS_SENT, EMISSION_ENDS } step;
+    } thread;
     int result; /* of the thread */
     struct error error;
 };
 
+/* Nothing may be under way. */
 void emission_release(struct emission *emission);
 
 /* Gathers an outcome; everything is copied. */
