@@ -1,14 +1,15 @@
 /* hop FROM TO: follows a log and copies each record, and nothing else: the yardstick of the steps
  * that a command takes until it is visible. FROM is a file of lines, or kafka:TOPIC; TO is a file,
  * made durable after each batch, or lmdb:FOLDER, where a line stands under its value's id in one
- * transaction a batch, behind which FOLDER/wake is touched for who waits. copy.c goes from topic to
- * topic.
+ * transaction a batch, behind which FOLDER/wake is touched for who waits; or deferred:FOLDER, the same
+ * without waiting for the meta page (MDB_NOMETASYNC). copy.c goes from topic to topic.
  *
  * It ends with SIGTERM, and at any error: it is a yardstick, and keeps no promises. */
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
 #include <librdkafka/rdkafka.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,21 +40,23 @@ static MDB_dbi table;
 
 static void open_output(const char *to)
 {
+    bool deferred = strncmp(to, "deferred:", 9) == 0;
+    const char *folder = to + (deferred ? 9 : 5);
     char wake[4096];
 
-    if (strncmp(to, "lmdb:", 5) != 0) {
+    if (!deferred && strncmp(to, "lmdb:", 5) != 0) {
         out_fd = open(to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
         if (out_fd < 0)
             fail(to, strerror(errno));
         return;
     }
-    snprintf(wake, sizeof wake, "%s/wake", to + 5);
+    snprintf(wake, sizeof wake, "%s/wake", folder);
     wake_fd = open(wake, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (wake_fd < 0)
         fail(wake, strerror(errno));
     check("create", mdb_env_create(&env));
     check("size", mdb_env_set_mapsize(env, 1 << 28));
-    check(to, mdb_env_open(env, to + 5, 0, 0644));
+    check(to, mdb_env_open(env, folder, deferred ? MDB_NOMETASYNC : 0, 0644));
 }
 
 static void put_line(const char *line, size_t len)
@@ -182,7 +185,7 @@ static void follow_topic(const char *topic)
 int main(int argc, char **argv)
 {
     if (argc != 3) {
-        fputs("usage: hop FILE | kafka:TOPIC FILE | lmdb:FOLDER\n", stderr);
+        fputs("usage: hop FILE | kafka:TOPIC FILE | lmdb:FOLDER | deferred:FOLDER\n", stderr);
         return 64;
     }
     open_output(argv[2]);

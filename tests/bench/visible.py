@@ -55,9 +55,15 @@ def files():
         return times(log, view, ["calc-handle", "-f", "-i", log, "-o", events, "-r", rejections],
                      ["calc-project", "-f", "-i", events, "-r", rejections, "--view", view])
 
-    def copy():
+    def copy(to="lmdb"):
         name = f"copied-{next(number)}"
         log, events, view = f"{name}-commands", f"{name}-events", lmdb(name)
-        return times(log, view, ["./hop", log, events], ["./hop", events, view])
+        return times(log, view, ["./hop", log, events], ["./hop", events, view.replace("lmdb", to, 1)])
 
-    tell("files", *measure(calc, copy))
+    def deferred():
+        return copy("deferred")
+
+    ours, theirs, others = measure(calc, copy, deferred, runs=9)
+    tell("files", ours, theirs)
+    compare("one command to visible in the view, files, p50", [taken[0] for taken in ours], "copy, its meta page deferred",
+            [taken[0] for taken in others], form=in_milliseconds, most=True)
