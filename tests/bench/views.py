@@ -35,6 +35,6 @@ def get():
     program = shutil.which("calc-get")
     ours, opens, bare = measure(lambda: microseconds(program, "--view", "view", value),
                                 lambda: microseconds("./null_get", "view/current"),
-                                lambda: microseconds("./null"), runs=5)
+                                lambda: microseconds("./null"), runs=15)
     compare("calc-get ID, a process", ours, "opens the LMDB file", opens, 1.2, in_microseconds, most=True)
     compare("calc-get ID, a process", ours, "does nothing", bare, None, in_microseconds, most=True)
