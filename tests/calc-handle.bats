@@ -525,18 +525,21 @@ traced() {
     whole
 }
 
+# the first thing done to an output's bytes comes after the input's sync
+input_first() {
+    awk '/fdatasync\([0-9]+<[^>]*\/commands>\) *= 0/ { synced = 1 }
+        /pwrite64\([0-9]+<[^>]*\/(events|rejections)>/ { writes++; if (!synced) early = 1 }
+        END { exit early || !writes }' trace
+}
+
 @test "the input is made durable before an outcome is written" {
     needs strace
     some_commands
-    # the first thing done to an output's bytes comes after the input's sync
-    awk_program='/fdatasync\([0-9]+<[^>]*\/commands>\) *= 0/ { synced = 1 }
-        /pwrite64\([0-9]+<[^>]*\/(events|rejections)>/ { writes++; if (!synced) early = 1 }
-        END { exit early || !writes }'
     traced -e trace=pwrite64,write,fdatasync calc-handle -i commands -o events -r rejections
-    awk "$awk_program" trace
+    input_first
     rm rejections
     traced -e trace=pwrite64,write,fdatasync calc-handle -i commands -r rejections >/dev/null
-    awk "$awk_program" trace
+    input_first
 }
 
 # whether a writer can say here what it has synced: calc-formats(5), Logs
@@ -587,9 +590,7 @@ follow_four() {
     needs strace
     calc-submit -o commands create 7 >/dev/null
     traced -e trace=pwrite64,fdatasync calc-handle -i commands -o events -r rejections
-    awk '/fdatasync\([0-9]+<[^>]*\/commands>\) *= 0/ { synced = 1 }
-        /pwrite64\([0-9]+<[^>]*\/events>/ { writes++; if (!synced) early = 1 }
-        END { exit early || !writes }' trace
+    input_first
 }
 
 @test "what never came to the disk is told, though a later writer has synced" {
@@ -605,9 +606,7 @@ follow_four() {
     # and where a kernel can't tell so, it is synced
     traced -e trace=sync_file_range,pwrite64,fdatasync -e inject=sync_file_range:error=ENOSYS \
         calc-handle -i commands -o events -r rejections
-    awk '/fdatasync\([0-9]+<[^>]*\/commands>\) *= 0/ { synced = 1 }
-        /pwrite64\([0-9]+<[^>]*\/events>/ { writes++; if (!synced) early = 1 }
-        END { exit early || !writes }' trace
+    input_first
 }
 
 @test "what a writer wrote that was killed before its sync is made durable" {
@@ -617,9 +616,7 @@ follow_four() {
         env ASAN_OPTIONS=detect_leaks=0 "$CALC_BIN/calc-submit" -o commands create 8
     has_lines commands 2
     traced -e trace=pwrite64,fdatasync calc-handle -i commands -o events -r rejections
-    awk '/fdatasync\([0-9]+<[^>]*\/commands>\) *= 0/ { synced = 1 }
-        /pwrite64\([0-9]+<[^>]*\/events>/ { writes++; if (!synced) early = 1 }
-        END { exit early || !writes }' trace
+    input_first
 }
 
 @test "outputs are durable when it ends" {
