@@ -162,7 +162,6 @@ void emission_release(struct emission *emission)
     }
 }
 
-
 int emission_send(struct emission *emission, struct error *error)
 {
     const struct emission_batch *batch = gathering(emission);

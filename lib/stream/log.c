@@ -132,15 +132,14 @@ int log_open(struct log *log, const char *path, struct error *error)
     *log = (struct log){.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666), .name = path};
     if (log->fd < 0)
         return error_errno(error, EX_IOERR, "can't append to %s", path);
+    log->marks = has_marks(log->fd);
     if (fstat(log->fd, &status) < 0 || (status.st_size == 0 && S_ISREG(status.st_mode) &&
                                         folder_sync_parent(path) < 0))
         error_errno(error, EX_IOERR, "can't make %s durable", path);
     else if (!S_ISREG(status.st_mode))
         error_set(error, EX_IOERR, "can't append to %s: no regular file", path);
-    else {
-        log->marks = has_marks(log->fd);
+    else
         return 0;
-    }
     log_close(log);
     return -1;
 }
